@@ -1,1 +1,50 @@
 # SPDX-License-Identifier: MIT
+# libpith, shared and static, from the layers' objects; what is installed with it: header, pith.pc, CMake package.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+target_link_libraries(pith_text PUBLIC PkgConfig::PITH_PCRE2)
+set(pith_libs Threads::Threads m PkgConfig::PITH_PCRE2)
+set(pith_requires libpcre2-8)
+if(PITH_BLAS)
+  target_link_libraries(pith_cpu PUBLIC PkgConfig::PITH_OPENBLAS)
+  target_compile_definitions(pith_cpu PUBLIC PITH_HAVE_BLAS)
+  list(APPEND pith_libs PkgConfig::PITH_OPENBLAS)
+  string(APPEND pith_requires " ${PITH_OPENBLAS_MODULE_NAME}")
+endif()
+
+set(pith_objects)
+foreach(part base graph model text attention run cpu trace)
+  list(APPEND pith_objects $<TARGET_OBJECTS:pith_${part}>)
+endforeach()
+add_library(pith_shared SHARED ${pith_objects})
+add_library(pith_static STATIC ${pith_objects})
+set_target_properties(pith_shared PROPERTIES EXPORT_NAME pith VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+foreach(lib pith_shared pith_static)
+  set_target_properties(${lib} PROPERTIES OUTPUT_NAME pith LINKER_LANGUAGE C)
+  target_link_libraries(${lib} PRIVATE ${pith_libs})
+  target_include_directories(${lib} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endforeach()
+add_library(pith::pith ALIAS pith_shared)
+if(PITH_SANITIZE)
+  target_link_options(pith_shared PRIVATE -fsanitize=${PITH_SANITIZE})
+elseif(NOT APPLE)
+  target_link_options(pith_shared PRIVATE -Wl,--no-undefined)
+endif()
+
+# The .pc file finds the prefix from its own place, so that an installed tree can be moved.
+set(pith_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH pith_pc_up /p/${pith_pc_dir} /p)
+configure_file(tools/cmake/pith.pc.in pith.pc @ONLY)
+set(pith_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pith)
+configure_package_config_file(tools/cmake/pithConfig.cmake.in pithConfig.cmake INSTALL_DESTINATION ${pith_cmake_dir})
+write_basic_package_version_file(pithConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+
+install(TARGETS pith_shared pith_static EXPORT pithTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/pith/pith.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pith)
+install(FILES ${CMAKE_BINARY_DIR}/pith.pc DESTINATION ${pith_pc_dir})
+install(EXPORT pithTargets NAMESPACE pith:: DESTINATION ${pith_cmake_dir})
+install(FILES ${CMAKE_BINARY_DIR}/pithConfig.cmake ${CMAKE_BINARY_DIR}/pithConfigVersion.cmake DESTINATION ${pith_cmake_dir})
+install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

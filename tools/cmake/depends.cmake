@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# Libraries from outside, found in one place. docs/DEPENDENCIES.md says what each is for.
+#   PkgConfig::PITH_PCRE2     required: pre-tokenizer patterns (pith_text)
+#   PkgConfig::PITH_OPENBLAS  with PITH_BLAS: large float products (pith_cpu), which then has PITH_HAVE_BLAS defined
+#   PkgConfig::PITH_JANSSON   required by the command line
+#   PkgConfig::PITH_CURL, PkgConfig::PITH_EDIT  optional, command line: download, line editing
+find_package(PkgConfig REQUIRED)
+
+# pith_need(PREFIX modules hint): the first module that is there, or an error that says what to do.
+function(pith_need prefix modules hint)
+  pkg_search_module(${prefix} QUIET IMPORTED_TARGET GLOBAL ${modules})
+  if(NOT ${prefix}_FOUND)
+    message(FATAL_ERROR "${modules}: not found by pkg-config. ${hint}")
+  endif()
+  message(STATUS "pith: ${${prefix}_MODULE_NAME} ${${prefix}_VERSION}")
+  set(${prefix}_MODULE_NAME ${${prefix}_MODULE_NAME} PARENT_SCOPE)
+endfunction()
+
+pith_need(PITH_PCRE2 libpcre2-8 "On Debian and Ubuntu: apt-get install libpcre2-dev")
+pith_need(PITH_JANSSON jansson "On Debian and Ubuntu: apt-get install libjansson-dev")
+if(PITH_BLAS)
+  pith_need(PITH_OPENBLAS "openblas;cblas"
+    "On Debian and Ubuntu: apt-get install libopenblas-dev; or configure with -DPITH_BLAS=OFF")
+endif()
+pkg_check_modules(PITH_CURL QUIET IMPORTED_TARGET libcurl)
+pkg_check_modules(PITH_EDIT QUIET IMPORTED_TARGET libedit)
