@@ -114,8 +114,8 @@ def compare_window(report, pith, peer, args, path, text, n):
     del logits
     got = pith.run("perplexity -m {model} -f {file} -c {n} --attn full --kv-type f32 --json --top1", file=file, n=n)
     away = got["ppl"] / np.exp(peer_nll) - 1
-    report.row(name + ": perplexity", "%+.4f %%" % (100 * away), "pith %.4f, peer %.4f" % (got["ppl"], np.exp(peer_nll)),
-               abs(away) <= LIMITS["ppl"])
+    report.row(name + ": perplexity", "%+.4f %%" % (100 * away),
+               "pith %.4f, peer %.4f" % (got["ppl"], np.exp(peer_nll)), abs(away) <= LIMITS["ppl"])
     same = agreement(got["top1"], peer_top1)
     report.row(name + ": most likely token", "%.2f %%" % (100 * same), "%d positions" % min(n, len(got["top1"])),
                same >= LIMITS["top1"])
@@ -175,7 +175,8 @@ def main():
     ap.add_argument("-n", type=int, default=200, help="greedy tokens; 0: skip")
     ap.add_argument("-t", "--threads", type=int, default=2)
     ap.add_argument("--pith-args", default="", help="more arguments for every pith command")
-    ap.add_argument("--generate", default="generate -m {model} -f {file} -n {n} --temp 0 --attn full --kv-type f32 --json")
+    ap.add_argument("--generate",
+                    default="generate -m {model} -f {file} -n {n} --temp 0 --attn full --kv-type f32 --json")
     args = ap.parse_args()
     report, peer = Report(), Peer(args.peer, args.threads)
     try:

@@ -86,7 +86,7 @@ def tensors(w, seed_name, s, weight):
         return np.random.default_rng(zlib.crc32((seed_name + "/" + name).encode()))
 
     def matrix(name, n_in, n_out, std, type_name=weight):
-        if s.get("mixed") and ("attn_v" in name or "ffn_down" in name or name in ("output.weight", "token_embd.weight")):
+        if s.get("mixed") and ("attn_v" in name or "ffn_down" in name or name.startswith(("output", "token_embd"))):
             type_name = "q6_k"
         w.tensor(name, [n_in, n_out], type_name, random_blocks(rng(name), type_name, n_in * n_out, std))
 
