@@ -28,7 +28,8 @@ void pith_os_pages_free(void *p, size_t size);
 
 uint64_t pith_os_now_ns(void);              /* monotonic */
 size_t pith_os_memory_available_bytes(void); /* what can be allocated now: system and container limit; 0 = unknown */
-size_t pith_os_memory_peak_bytes(void);      /* peak resident memory of this process; 0 = unknown */
+size_t pith_os_memory_resident_bytes(void);  /* resident memory of this process now; 0 = unknown */
+size_t pith_os_memory_peak_bytes(void);      /* its highest so far; 0 = unknown */
 int pith_os_cpu_count(void);                 /* physical cores that this process may use, container quota included; >= 1 */
 
 #endif

@@ -146,6 +146,15 @@ size_t pith_os_memory_available_bytes(void)
     return (size_t)available;
 }
 
+size_t pith_os_memory_resident_bytes(void)
+{
+    char line[128];
+    unsigned long long size, resident;
+    if (!read_line("/proc/self/statm", line, sizeof line) || sscanf(line, "%llu %llu", &size, &resident) != 2)
+        return 0;
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 size_t pith_os_memory_peak_bytes(void)
 {
     struct rusage usage;

@@ -54,7 +54,7 @@ pith_status pith_fail_in(pith_status status, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof detail)
-        snprintf(detail + n, sizeof detail - (size_t)n, ": %s", old);
+    if (n >= 0 && (size_t)n + 3 < sizeof detail)
+        snprintf(detail + n, sizeof detail - (size_t)n, ": %.*s", (int)(sizeof detail - (size_t)n - 3), old);
     return status;
 }

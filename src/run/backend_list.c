@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The devices of this build, and choosing one by name. */
+#include "run/backend.h"
+
+#include <string.h>
+#include <strings.h>
+
+
+const char *pith_version(void)
+{
+    return PITH_VERSION;
+}
+
+pith_backend_params pith_backend_params_default(void)
+{
+    return (pith_backend_params){.device = NULL, .threads = 0, .cpu_mask = UINT32_MAX};
+}
+
+size_t pith_device_list(pith_device_info *out, size_t cap)
+{
+    if (cap > 0)
+        pith_cpu_device_info(&out[0]);
+    return 1;
+}
+
+/* Case-insensitive search, ASCII. */
+static bool contains(const char *text, const char *part)
+{
+    size_t n = strlen(part);
+    for (; *text; text++)
+        if (strncasecmp(text, part, n) == 0)
+            return true;
+    return n == 0;
+}
+
+pith_status pith_backend_create(const pith_backend_params *params, pith_backend **out)
+{
+    *out = NULL;
+    pith_backend_params defaults = pith_backend_params_default();
+    if (!params)
+        params = &defaults;
+    if (params->threads < 0 || params->threads > 1024)
+        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "threads: expected 0 to 1024, got %d", params->threads);
+    const char *device = params->device ? params->device : "cpu";
+    pith_device_info cpu;
+    pith_device_list(&cpu, 1);
+    if (*device && (strcasecmp(device, "cpu") == 0 || strcmp(device, "0") == 0 || contains(cpu.name, device)))
+        return pith_cpu_backend_create(params, out);
+    return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected one that `pith devices` lists (cpu: %s), got '%s'", cpu.name, device);
+}
+
+void pith_backend_destroy(pith_backend **backend)
+{
+    if (*backend)
+        (*backend)->fns->destroy(*backend);
+    *backend = NULL;
+}
+
+const char *pith_backend_describe(const pith_backend *backend)
+{
+    return backend->describe;
+}

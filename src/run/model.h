@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* A model as the API hands it out: the file, what was read from it, and, once loaded, its weights in a backend. */
+#ifndef PITH_RUN_MODEL_H
+#define PITH_RUN_MODEL_H
+
+#include "model/net.h"
+#include "run/backend.h"
+#include "text/chat.h"
+
+struct pith_model {
+    pith_gguf *gguf;
+    pith_config config;
+    pith_weights weights;
+    pith_weight_desc *table; /* [n_table], the graph's weights */
+    int32_t n_table;
+    pith_vocab *vocab;       /* NULL: the file has none */
+    const pith_chat_format *chat; /* NULL: not recognised */
+    bool check_tensors;
+    pith_backend *backend;   /* borrowed, NULL before loading */
+    pith_weight_store *store; /* owned by us, made by the backend */
+};
+
+#endif

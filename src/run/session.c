@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps. Any number of tokens becomes passes of at most a chunk: room in the KV store, the trunk, and the head for the
+ * rows whose logits are wanted. Prefill is a step with many tokens, decode a step with one. */
+#include "run/session.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+pith_status pith_session_create(pith_model *model, const pith_session_params *params, pith_session **out)
+{
+    *out = NULL;
+    if (!model->store)
+        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "session: the model is not loaded");
+    pith_status status;
+    pith_session *s = pith_calloc(1, sizeof *s);
+    if (!s)
+        return pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory");
+    s->model = model;
+    s->backend = model->backend;
+    PITH_TRY_GOTO(pith_session_shape_init(&s->shape, model, s->backend, params));
+    PITH_TRY_GOTO(pith_kv_store_init(&s->kv, s->backend, s->shape.layers, model->config.n_layer));
+    pith_exec_params exec = {.plan = &s->shape.plan, .weights = model->store, .kv = s->kv.bufs, .n_layers = model->config.n_layer};
+    PITH_TRY_GOTO(s->backend->fns->prepare(s->backend, &exec, &s->exec));
+    s->logits = pith_aligned_alloc((size_t)PITH_HEAD_ROWS * (size_t)model->config.n_vocab * sizeof *s->logits);
+    if (!s->logits) {
+        status = pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory for %d rows of logits", PITH_HEAD_ROWS);
+        goto fail;
+    }
+    *out = s;
+    return PITH_OK;
+fail:
+    pith_session_destroy(&s);
+    return status;
+}
+
+void pith_session_destroy(pith_session **session)
+{
+    pith_session *s = *session;
+    if (!s)
+        return;
+    if (s->exec)
+        s->backend->fns->exec_destroy(&s->exec);
+    pith_kv_store_fini(&s->kv);
+    pith_session_shape_fini(&s->shape);
+    pith_aligned_free(s->logits);
+    free(s);
+    *session = NULL;
+}
+
+int32_t pith_session_position(const pith_session *s) { return (int32_t)s->position; }
+int32_t pith_session_context(const pith_session *s) { return s->shape.params.context; }
+void pith_session_cancel(pith_session *s) { atomic_store(&s->cancel, true); }
+const float *pith_session_logits(const pith_session *s) { return s->last; }
+
+void pith_session_clear(pith_session *s)
+{
+    pith_kv_store_clear(&s->kv);
+    s->position = 0;
+    s->last = NULL;
+}
+
+pith_status pith_session_rewind(pith_session *s, int32_t position)
+{
+    if (position < 0 || position > s->position)
+        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "rewind: expected a position from 0 to %lld, got %d", (long long)s->position, position);
+    if (position == 0) {
+        pith_session_clear(s);
+        return PITH_OK;
+    }
+    if (position < s->position && !pith_kv_store_covers(&s->kv, position))
+        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "rewind: the raw window no longer covers position %d", position);
+    if (position < s->position) {
+        s->position = position;
+        s->last = NULL;
+        if (s->kv.tier && s->kv.tier->rewind)
+            s->kv.tier->rewind(s->kv.tier, position);
+    }
+    return PITH_OK;
+}
+
+/* Every logit of a row finite? A sum of x - x is 0 for finite x and NaN else, without a branch per element. */
+static bool row_is_finite(const float *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        sum += x[i] - x[i];
+    return sum == 0;
+}
+
+/* Logits of rows [row0, row0 + n) of the last trunk into s->logits. */
+static pith_status head(pith_session *s, int32_t row0, int32_t n)
+{
+    int32_t rows[PITH_HEAD_ROWS];
+    for (int32_t i = 0; i < n; i++)
+        rows[i] = row0 + i;
+    pith_step step = {.stage = PITH_STAGE_HEAD, .n_rows = n, .rows = rows};
+    PITH_TRY(s->backend->fns->run(s->exec, &step));
+    PITH_TRY(s->backend->fns->read(s->exec, s->shape.net.logits, 0, n, s->logits));
+    int32_t n_vocab = s->model->config.n_vocab;
+    for (int32_t i = 0; i < n; i++)
+        if (!row_is_finite(s->logits + (size_t)i * (size_t)n_vocab, n_vocab))
+            return pith_fail(PITH_ERROR_NUMERIC, "the logits after position %lld are not finite: broken weights, or a fault in a kernel",
+                             (long long)(s->position + row0 + i));
+    return PITH_OK;
+}
+
+/* All rows of the chunk at s->position, handed to the callback. */
+static pith_status all_rows(pith_session *s, int32_t n, const pith_step_hooks *hooks)
+{
+    int32_t n_vocab = s->model->config.n_vocab;
+    for (int32_t row = 0; row < n; row += PITH_HEAD_ROWS) {
+        int32_t rows = n - row < PITH_HEAD_ROWS ? n - row : PITH_HEAD_ROWS;
+        PITH_TRY(head(s, row, rows));
+        for (int32_t i = 0; hooks->logits && i < rows; i++)
+            if (!hooks->logits((int32_t)s->position + row + i, s->logits + (size_t)i * (size_t)n_vocab, n_vocab, hooks->user))
+                return pith_fail(PITH_ERROR_CANCELLED, "stopped by the caller");
+        s->last = s->logits + (size_t)(rows - 1) * (size_t)n_vocab;
+    }
+    return PITH_OK;
+}
+
+static pith_status pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks)
+{
+    PITH_TRY(pith_kv_store_reserve(&s->kv, s->position, n));
+    pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position};
+    for (int c = 0; c < PITH_KV_CLASSES; c++)
+        step.raw_base[c] = s->kv.base[c];
+    PITH_TRY(s->backend->fns->run(s->exec, &step));
+    s->last = NULL;
+    if (hooks->want == PITH_WANT_ALL)
+        PITH_TRY(all_rows(s, n, hooks));
+    else if (hooks->want == PITH_WANT_LAST && final) {
+        PITH_TRY(head(s, n - 1, 1));
+        s->last = s->logits;
+    }
+    s->position += n;
+    return PITH_OK;
+}
+
+pith_status pith_session_step(pith_session *s, const int32_t *tokens, size_t n, const pith_step_hooks *hooks)
+{
+    const pith_step_hooks last_only = {.want = PITH_WANT_LAST};
+    if (!hooks)
+        hooks = &last_only;
+    int64_t room = s->shape.params.context - s->position;
+    if (n > (size_t)room)
+        return pith_fail(PITH_ERROR_CONTEXT_LENGTH, "the input exceeds the available context size: %lld tokens in the session and %zu new ones, "
+                         "the context holds %d", (long long)s->position, n, s->shape.params.context);
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= s->model->config.n_vocab)
+            return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "token %zu: expected 0 to %d, got %d", i, s->model->config.n_vocab - 1, tokens[i]);
+    atomic_store(&s->cancel, false);
+    for (size_t done = 0; done < n;) {
+        if (atomic_load(&s->cancel))
+            return pith_fail(PITH_ERROR_CANCELLED, "stopped on request after %zu of %zu tokens", done, n);
+        size_t part = pith_min_size(n - done, (size_t)s->shape.params.chunk);
+        PITH_TRY(pass(s, tokens + done, (int32_t)part, done + part == n, hooks));
+        done += part;
+        if (hooks->progress)
+            hooks->progress(done, n, hooks->user);
+    }
+    return PITH_OK;
+}
