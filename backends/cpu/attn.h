@@ -13,7 +13,7 @@
 
 /* One layer's arguments of kv_append. Token t of the chunk stands at position pos0 + t. */
 typedef struct pith_cpu_append_args {
-    float *qkv;              /* [T][ld]: H*E of q, K*E of k, K*E of v; q is rotated in place */
+    float *qkv;              /* [T][ld]: H*E of q, K*E of k, K*E of v; q and k are normed and rotated in place */
     int64_t ld;
     int64_t n_tokens, pos0;
     int32_t n_head;
@@ -55,12 +55,13 @@ typedef struct pith_cpu_attend_args {
     const pith_kv_layout *layout;
     const uint8_t *kv;
     int64_t raw_base;
-    void *scratch;           /* shared by all threads: pith_cpu_attend_scratch_bytes */
+    void *scratch;           /* shared by all threads: pith_cpu_attend_scratch_bytes, PITH_ALIGN aligned */
 } pith_cpu_attend_args;
 
 size_t pith_cpu_attend_scratch_bytes(int64_t n_tokens_max, int32_t n_head, int32_t head_dim, int32_t n_threads);
 /* Called by every member i of n of the pool with the same arguments; uses the pool's barrier inside. On return of all,
- * `out` is complete. The result does not depend on n. */
+ * `out` is complete: a barrier must stand between this call and whatever reads `out` or uses `scratch` next. The result
+ * does not depend on n. `out` must not overlap `q`. */
 void pith_cpu_attend(const pith_cpu_kernels *k, const pith_cpu_attend_args *a, pith_pool *pool, int i, int n);
 
 #endif

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels.h"
+
+void pith_cpu_attn_init_avx2(pith_cpu_kernels *k)
+{
+    (void)k;
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels.h"
+
+void pith_cpu_vector_init_avx512(pith_cpu_kernels *k)
+{
+    (void)k;
+}
