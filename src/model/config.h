@@ -39,12 +39,22 @@ typedef struct pith_config {
     float rms_eps;          /* finite, > 0 */
     float attn_scale;       /* > 0; 1/sqrt(E) unless the file says otherwise */
     struct {
-        double base;        /* finite, > 0 */
-        pith_rope_scaling scaling;
-        double factor;      /* > 0 */
-        int32_t original_context_length;
-        double attn_factor, yarn_ext_factor, yarn_beta_fast, yarn_beta_slow;
+        double base;        /* finite, > 1, at most 1e30 */
+        pith_rope_scaling scaling; /* NONE when the factor changes nothing */
+        double factor;      /* 2^-20..2^20; 1 without scaling */
+        int32_t original_context_length; /* 1..2^27 */
+        double attn_factor;     /* > 0; all the file's factors on cos and sin but YaRN's own 1 + 0.1 ln(factor) */
+        double yarn_ext_factor; /* 0..1 */
+        double yarn_beta_fast, yarn_beta_slow; /* fast >= slow > 0 */
     } rope;
+    /* Keys of a model trained with CCA; the first two are required when any pith.cca.* key is there, no others may be:
+     *   pith.cca.group         integer, 1 to context_length     g: tokens that one core stands for
+     *   pith.cca.window        integer, multiple of group, to 2^28  s: raw tokens at least
+     *   pith.cca.sinks         integer, 0 to context_length     first tokens kept raw; default 0
+     *   pith.cca.heads         "kv" (default) or "query"        one core per KV head, or per query head
+     *   pith.cca.position      "pooled" (default), "last", "middle" or "centroid": where a core key stands
+     *   pith.cca.bias          "none" (default) or "entropy"    added to the core's logit
+     *   pith.cca.dense_layers  array of integers                layers with full attention; default none */
     struct {                /* pith.cca.*: the model was trained with CCA */
         bool present;
         int32_t group, window, sinks; /* window % group == 0, window >= group >= 1, sinks >= 0 */
