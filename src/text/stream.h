@@ -10,7 +10,7 @@
 
 typedef struct pith_stream pith_stream;
 
-/* Copies the stop strings (empty ones: INVALID_ARGUMENT). Returns owned. */
+/* Copies the stop strings (empty ones, and ones that are not valid UTF-8: INVALID_ARGUMENT). Returns owned. */
 pith_status pith_stream_create(const char *const *stop, size_t n_stop, pith_stream **out);
 void pith_stream_destroy(pith_stream **stream);
 void pith_stream_reset(pith_stream *stream);
@@ -18,7 +18,8 @@ void pith_stream_reset(pith_stream *stream);
 /* Takes one token's bytes. *text: what may be shown now (NUL-terminated, owned by the stream, valid until the next
  * call), *n its bytes. *stopped: a stop string was completed; text ends before it and the stream is finished. */
 pith_status pith_stream_push(pith_stream *stream, const char *bytes, size_t n_bytes, const char **text, size_t *n, bool *stopped);
-/* The rest at the end of a generation: held-back text, an unfinished character as U+FFFD. */
+/* The rest at the end of a generation: held-back text, an unfinished character as U+FFFD. The stream is finished then:
+ * pushes show nothing until pith_stream_reset. */
 pith_status pith_stream_flush(pith_stream *stream, const char **text, size_t *n);
 
 #endif
