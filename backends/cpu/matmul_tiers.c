@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The ladder of the matrix kernels: which tier brings which. The scalar rung is in kernels/matmul_c.c. */
+#include "matmul_layout.h"
+
+#if defined(PITH_SIMD) && defined(__x86_64__)
+
+void pith_cpu_matmul_init_avx2(pith_cpu_kernels *k)
+{
+    (void)k;
+}
+
+void pith_cpu_matmul_init_avx512(pith_cpu_kernels *k)
+{
+    (void)k;
+}
+
+void pith_cpu_matmul_init_vnni(pith_cpu_kernels *k)
+{
+    k->matmul_q4_0 = pith_cpu_matmul_q4_0_vnni;
+    k->matmul_q4_1 = pith_cpu_matmul_q4_1_vnni;
+    k->matmul_q5_0 = pith_cpu_matmul_q5_0_vnni;
+    k->matmul_q5_1 = pith_cpu_matmul_q5_1_vnni;
+    k->matmul_q8_0 = pith_cpu_matmul_q8_0_vnni;
+    k->matmul_iq4_nl = pith_cpu_matmul_iq4_nl_vnni;
+}
+
+void pith_cpu_matmul_init_bf16(pith_cpu_kernels *k)
+{
+    (void)k;
+}
+
+#endif

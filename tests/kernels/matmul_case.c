@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "matmul_case.h"
+
+#include "cpuid.h"
+#include "harness/guard.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+const pith_dtype mm_types[] = {
+    PITH_DTYPE_F32,  PITH_DTYPE_F16,  PITH_DTYPE_BF16,   PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1, PITH_DTYPE_Q5_0, PITH_DTYPE_Q5_1, PITH_DTYPE_Q8_0,
+    PITH_DTYPE_IQ4_NL, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K, PITH_DTYPE_Q4_K, PITH_DTYPE_Q5_K, PITH_DTYPE_Q6_K, PITH_DTYPE_IQ4_XS};
+const int mm_n_types = sizeof mm_types / sizeof mm_types[0];
+
+int mm_tiers(const mm_tier **out)
+{
+    static const mm_tier all[] = {
+        {"scalar", 0},
+        {"avx2", PITH_CPU_AVX2},
+        {"avx512", PITH_CPU_AVX2 | PITH_CPU_AVX512},
+        {"vnni", PITH_CPU_AVX2 | PITH_CPU_AVX512 | PITH_CPU_VNNI},
+        {"bf16", PITH_CPU_AVX2 | PITH_CPU_AVX512 | PITH_CPU_VNNI | PITH_CPU_BF16},
+    };
+    int n = 0;
+    while (n < (int)(sizeof all / sizeof all[0]) && (all[n].flags & ~pith_cpu_flags()) == 0)
+        n++;
+    *out = all;
+    return n;
+}
+
+void mm_table(pith_cpu_kernels *k, uint32_t flags)
+{
+    memset(k, 0, sizeof *k);
+    k->flags = flags;
+    pith_cpu_matmul_init_c(k);
+#if defined(PITH_SIMD) && defined(__x86_64__)
+    if (flags & PITH_CPU_AVX2)
+        pith_cpu_matmul_init_avx2(k);
+    if (flags & PITH_CPU_AVX512)
+        pith_cpu_matmul_init_avx512(k);
+    if (flags & PITH_CPU_VNNI)
+        pith_cpu_matmul_init_vnni(k);
+    if (flags & PITH_CPU_BF16)
+        pith_cpu_matmul_init_bf16(k);
+#endif
+}
+
+void mm_case_make(mm_case *c, uint64_t seed, pith_dtype type, int64_t rows, int64_t cols, int64_t n, pith_gen_kind kind, bool extreme)
+{
+    pith_rng rng;
+    pith_rng_init(&rng, seed);
+    *c = (mm_case){.type = type, .rows = rows, .cols = cols, .n = n};
+    size_t row_bytes = pith_dtype_row_bytes(type, (size_t)cols);
+    c->file = pith_guard_alloc(row_bytes * (size_t)rows, 7);
+    pith_gen_blocks(&rng, type, extreme ? 30.0 : 0.01, extreme, c->file, (size_t)(rows * cols));
+    c->x = pith_guard_alloc((size_t)(n * cols) * sizeof(float), 4);
+    pith_gen_f32(&rng, kind, c->x, (size_t)(n * cols));
+    pith_cpu_kernels k;
+    mm_table(&k, 0);
+    pith_status status = pith_cpu_matrix_init(&c->m, &k, type, rows, cols);
+    assert(status == PITH_OK);
+    (void)status;
+    c->m.data = pith_guard_alloc(c->m.bytes, 0);
+    int64_t middle = rows / 2 / 16 * 16; /* two ranges, the later one first: as two threads might */
+    pith_cpu_matrix_pack(&c->m, &k, c->file, middle, rows);
+    pith_cpu_matrix_pack(&c->m, &k, c->file, 0, middle);
+    if (!pith_guard_check(c->m.data, "packed matrix"))
+        assert(!"pith_cpu_matrix_pack overran");
+}
+
+void mm_case_free(mm_case *c)
+{
+    pith_guard_free(c->file);
+    pith_guard_free(c->x);
+    pith_guard_free(c->m.data);
+    memset(c, 0, sizeof *c);
+}
+
+bool mm_case_run(const mm_case *c, const pith_cpu_kernels *k, int64_t t0, int64_t t1, int64_t row0, int64_t row1, const float *bias,
+                 bool accumulate, float *y, int64_t ldy)
+{
+    int64_t n = t1 - t0;
+    void *act = pith_guard_alloc(pith_cpu_act_bytes(c->m.act, c->cols, n), 0);
+    void *scratch = pith_guard_alloc(pith_cpu_matmul_scratch_bytes(k, &c->m, n), 0);
+    pith_cpu_act_pack(k, c->m.act, c->x + t0 * c->cols, c->cols, c->cols, n, 0, n / 2, act);
+    pith_cpu_act_pack(k, c->m.act, c->x + t0 * c->cols, c->cols, c->cols, n, n / 2, n, act);
+    pith_cpu_matmul(k, &c->m, act, n, row0, row1, bias, accumulate, y + t0 * ldy, ldy, scratch);
+    bool ok = pith_guard_check(act, "activations") && pith_guard_check(scratch, "scratch") && pith_guard_check(c->m.data, "matrix");
+    pith_guard_free(act);
+    pith_guard_free(scratch);
+    return ok;
+}
