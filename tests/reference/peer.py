@@ -68,20 +68,22 @@ class Peer:
         return json.loads(out.strip().splitlines()[-1])
 
     def cut(self, model, text, n):
-        """The shortest piece of `text` from its start that has exactly `n` tokens and ends in no newline.
+        """(piece, tokens): a piece of the text, from its start, of `n` tokens or a little less.
 
-        Token counts must also be a multiple of 4: llama-results sizes its buffer without alignment.
+        The count is a multiple of 4, because llama-results sizes its buffer without alignment, and the piece
+        ends in no newline, because the peer's tools drop one from the end of a file.
         """
-        lo, hi = 0, len(text)
         if len(self.tokenize(model, text)) < n:
-            return None
-        while hi - lo > 1:
-            mid = (lo + hi) // 2
-            lo, hi = (mid, hi) if len(self.tokenize(model, text[:mid])) < n else (lo, mid)
-        for end in range(hi, hi + 40):
-            if text[end - 1] != "\n" and len(self.tokenize(model, text[:end])) == n:
-                return text[:end]
-        raise SystemExit("no piece of the text has exactly %d tokens" % n)
+            return None, 0
+        for target in range(n - n % 4, max(0, n - 100), -4):
+            lo, hi = 0, len(text)
+            while hi - lo > 1:
+                mid = (lo + hi) // 2
+                lo, hi = (mid, hi) if len(self.tokenize(model, text[:mid])) < target else (lo, mid)
+            for end in range(hi, hi + 8):
+                if text[end - 1] != "\n" and len(self.tokenize(model, text[:end])) == target:
+                    return text[:end], target
+        raise SystemExit("no piece of the text has about %d tokens" % n)
 
     def logits(self, model, text):
         """(token ids, float32 logits [tokens, vocabulary]) of a text in one window."""
