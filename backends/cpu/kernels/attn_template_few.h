@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Attention kernels whose lanes are elements of the head, in the words of vector_simd_<tier>.h. Rows of the store are
+ * turned into floats in registers; each serves up to ROWS queries before the next is read.
+ *
+ *   dot:  4 keys x R queries of sums, reduced to 4 neighbouring logits      mix:  R queries x 4 vectors of the output */
+#ifndef PITH_CPU_ATTN_TEMPLATE_FEW_H
+#define PITH_CPU_ATTN_TEMPLATE_FEW_H
+
+#include "attn_kernels.h"
+#include "attn_unroll.h"
+
+#if VF_REGISTERS == 32
+#define FEW_ROWS 6 /* 24 sums */
+#else
+#define FEW_ROWS 3 /* 12 sums */
+#endif
+
+/* VL elements, or the n left over, from element e of row i. */
+PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, int64_t i, int64_t e, int64_t n, const pith_dtype dtype)
+{
+    const uint8_t *row = v->rows + i * v->row_bytes;
+    if (dtype == PITH_DTYPE_F32) {
+        const float *p = (const float *)(const void *)row + e;
+        return n < VL ? vf_load_part(p, n) : vf_load(p);
+    }
+    if (dtype == PITH_DTYPE_F16) {
+        const uint16_t *p = (const uint16_t *)(const void *)row + e;
+        return n < VL ? vf_from_f16_part(p, n) : vf_from_f16(p);
+    }
+    return vf_mul(vf_from_i8((const int8_t *)row + e), vf_set1(_cvtsh_ss(v->scales[i * v->row_scales + e / 32])));
+}
+
+PITH_TEMPLATE void dot_step(vf sum[4][FEW_ROWS], const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, int64_t k, int64_t e,
+                            int64_t n, const int K, const int R, const pith_dtype dtype)
+{
+    vf x[FEW_ROWS];
+    PITH_UNROLL
+    for (int r = 0; r < R; r++)
+        x[r] = n < VL ? vf_load_part(q + r * ldq + e, n) : vf_load(q + r * ldq + e);
+    PITH_UNROLL
+    for (int i = 0; i < K; i++) {
+        vf y = row_vector(keys, k + i, e, n, dtype);
+        PITH_UNROLL
+        for (int r = 0; r < R; r++)
+            sum[i][r] = vf_fma(y, x[r], sum[i][r]);
+    }
+}
+
+PITH_TEMPLATE void dot_block(float *s, int64_t lds, const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, int64_t k, int dim,
+                             const int K, const int R, const pith_dtype dtype)
+{
+    vf sum[4][FEW_ROWS];
+    PITH_UNROLL
+    for (int i = 0; i < K; i++) {
+        PITH_UNROLL
+        for (int r = 0; r < R; r++)
+            sum[i][r] = vf_zero();
+    }
+    int e = 0;
+    for (; e + VL <= dim; e += VL)
+        dot_step(sum, q, ldq, keys, k, e, VL, K, R, dtype);
+    if (e < dim && dtype != PITH_DTYPE_Q8_0)
+        dot_step(sum, q, ldq, keys, k, e, dim - e, K, R, dtype);
+    PITH_UNROLL
+    for (int r = 0; r < R; r++) {
+        if (K == 4)
+            _mm_storeu_ps(s + r * lds + k, vf_reduce_add4(sum[0][r], sum[1][r], sum[2][r], sum[3][r]));
+        else
+            s[r * lds + k] = vf_reduce_add(sum[0][r]);
+    }
+}
+
+PITH_TEMPLATE void dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, int n_keys, int dim,
+                            const int R, const pith_dtype dtype)
+{
+    int k = 0;
+    for (; k + 4 <= n_keys; k += 4)
+        dot_block(s, lds, q, ldq, keys, k, dim, 4, R, dtype);
+    for (; k < n_keys; k++)
+        dot_block(s, lds, q, ldq, keys, k, dim, 1, R, dtype);
+}
+
+/* Elements e .. e + n - 1 of R outputs; V vectors, the last of which may be a part. */
+PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, int n_keys,
+                             int64_t e, int64_t n, const int V, const int R, const pith_dtype dtype)
+{
+    vf sum[FEW_ROWS][4];
+    PITH_UNROLL
+    for (int r = 0; r < R; r++) {
+        PITH_UNROLL
+        for (int v = 0; v < V; v++)
+            sum[r][v] = n < VL ? vf_load_part(o + r * ldo + e, n) : vf_load(o + r * ldo + e + v * VL);
+    }
+    for (int k = 0; k < n_keys; k++) {
+        vf x[FEW_ROWS];
+        PITH_UNROLL
+        for (int r = 0; r < R; r++)
+            x[r] = vf_set1(p[r * ldp + k]);
+        PITH_UNROLL
+        for (int v = 0; v < V; v++) {
+            vf y = row_vector(values, k, e + v * VL, n, dtype);
+            PITH_UNROLL
+            for (int r = 0; r < R; r++)
+                sum[r][v] = vf_fma(x[r], y, sum[r][v]);
+        }
+    }
+    PITH_UNROLL
+    for (int r = 0; r < R; r++) {
+        PITH_UNROLL
+        for (int v = 0; v < V; v++) {
+            if (n < VL)
+                vf_store_part(o + r * ldo + e, sum[r][v], n);
+            else
+                vf_store(o + r * ldo + e + v * VL, sum[r][v]);
+        }
+    }
+}
+
+PITH_TEMPLATE void mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, int n_keys, int dim,
+                            const int R, const pith_dtype dtype)
+{
+    int e = 0;
+    for (; e + 4 * VL <= dim; e += 4 * VL)
+        mix_block(o, ldo, p, ldp, values, n_keys, e, VL, 4, R, dtype);
+    for (; e + VL <= dim; e += VL)
+        mix_block(o, ldo, p, ldp, values, n_keys, e, VL, 1, R, dtype);
+    if (e < dim && dtype != PITH_DTYPE_Q8_0)
+        mix_block(o, ldo, p, ldp, values, n_keys, e, dim - e, 1, R, dtype);
+}
+
+/* Rows are shared out evenly among as few passes as possible: 7 = 4 + 3. */
+static inline int rows_of_pass(int left)
+{
+    int passes = (left + FEW_ROWS - 1) / FEW_ROWS;
+    return (left + passes - 1) / passes;
+}
+
+/* The queries of one pass (R must be a constant inside) and then of all passes. */
+PITH_TEMPLATE void dot_pass(float *s, int64_t lds, const float *q, int64_t ldq, int n_rows, const pith_cpu_kv_rows *keys,
+                            int n_keys, int dim, const pith_dtype dtype)
+{
+    switch (n_rows) {
+    case 1: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 1, dtype); break;
+    case 2: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 2, dtype); break;
+    case 3: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 3, dtype); break;
+#if FEW_ROWS > 3
+    case 4: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 4, dtype); break;
+    case 5: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 5, dtype); break;
+    case 6: dot_rows(s, lds, q, ldq, keys, n_keys, dim, 6, dtype); break;
+#endif
+    default: break;
+    }
+}
+
+PITH_TEMPLATE void mix_pass(float *o, int64_t ldo, const float *p, int64_t ldp, int n_rows, const pith_cpu_kv_rows *values,
+                            int n_keys, int dim, const pith_dtype dtype)
+{
+    switch (n_rows) {
+    case 1: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 1, dtype); break;
+    case 2: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 2, dtype); break;
+    case 3: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 3, dtype); break;
+#if FEW_ROWS > 3
+    case 4: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 4, dtype); break;
+    case 5: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 5, dtype); break;
+    case 6: mix_rows(o, ldo, p, ldp, values, n_keys, dim, 6, dtype); break;
+#endif
+    default: break;
+    }
+}
+
+static inline void attn_dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, int n_rows, const pith_cpu_kv_rows *keys,
+                                 int n_keys, int dim)
+{
+    for (int n; n_rows > 0; n_rows -= n, s += n * lds, q += n * ldq) {
+        n = rows_of_pass(n_rows);
+        if (keys->dtype == PITH_DTYPE_F32)
+            dot_pass(s, lds, q, ldq, n, keys, n_keys, dim, PITH_DTYPE_F32);
+        else if (keys->dtype == PITH_DTYPE_F16)
+            dot_pass(s, lds, q, ldq, n, keys, n_keys, dim, PITH_DTYPE_F16);
+        else
+            dot_pass(s, lds, q, ldq, n, keys, n_keys, dim, PITH_DTYPE_Q8_0);
+    }
+}
+
+static inline void attn_mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, int n_rows, const pith_cpu_kv_rows *values,
+                                 int n_keys, int dim)
+{
+    for (int n; n_rows > 0; n_rows -= n, o += n * ldo, p += n * ldp) {
+        n = rows_of_pass(n_rows);
+        if (values->dtype == PITH_DTYPE_F32)
+            mix_pass(o, ldo, p, ldp, n, values, n_keys, dim, PITH_DTYPE_F32);
+        else if (values->dtype == PITH_DTYPE_F16)
+            mix_pass(o, ldo, p, ldp, n, values, n_keys, dim, PITH_DTYPE_F16);
+        else
+            mix_pass(o, ldo, p, ldp, n, values, n_keys, dim, PITH_DTYPE_Q8_0);
+    }
+}
+
+#endif
