@@ -5,8 +5,9 @@
  *   pith_cursor             gguf_kv.c     gguf_tensors.c
  *   pith_gguf               keys[]        tensors[]                  (views: pointers into the bytes)
  *
- * Memory is bounded by caps on the three things that are counted, so that all of it stays below 64 MiB whatever the
- * file says: keys (64 B each, at most 2^16), tensors (176 B, 2^17), strings in arrays (16 B, 2^21), files (2^16). */
+ * Memory: a table is made only when the file has bytes for its entries, and caps on what is counted keep all tables
+ * together below the file's size + 64 MiB: keys (64 B each, at most 2^16), tensors (160 B with their index, 2^17),
+ * strings in arrays (16 B, 2^21), files of a set (56 B, 2^16). */
 #ifndef PITH_MODEL_GGUF_PARTS_H
 #define PITH_MODEL_GGUF_PARTS_H
 

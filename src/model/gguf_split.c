@@ -68,7 +68,7 @@ static pith_status add_file(pith_gguf *gguf, size_t n_prefix, int64_t no, int64_
 static pith_status read_part(pith_gguf *gguf, size_t n_prefix, int64_t no, int64_t count)
 {
     PITH_TRY(add_file(gguf, n_prefix, no, count));
-    pith_gguf_keys keys = {0};
+    pith_gguf_keys keys = {.n_strings = gguf->keys.n_strings}; /* one budget for the set */
     int64_t its_no = 0, its_count = 0;
     pith_status status = pith_gguf_file_read(gguf, (int32_t)no, &keys);
     if (status == PITH_OK)
