@@ -84,7 +84,7 @@ pith_status pith_vocab_encode_parts(const pith_vocab *vocab, const char *text, s
                                     size_t n_parts, pith_token_list *out)
 {
     struct pith_encoder e = {.vocab = vocab, .out = out};
-    return parts_encode(&e, text, n, parts, n_parts);
+    return parts_encode(&e, n ? text : "", n, parts, n_parts);
 }
 
 pith_status pith_vocab_encode(const pith_vocab *vocab, const char *text, size_t n, bool add_special, bool parse_special,
@@ -114,7 +114,7 @@ pith_status pith_vocab_encode_work(const pith_vocab *vocab, const char *text, si
     pith_token_list out = {0};
     pith_text_part part = {.n = n};
     struct pith_encoder e = {.vocab = vocab, .out = &out};
-    pith_status status = parts_encode(&e, text, n, &part, 1);
+    pith_status status = parts_encode(&e, n ? text : "", n, &part, 1);
     *work = e.work;
     free(out.ids);
     return status;
