@@ -25,6 +25,7 @@
 #include "matmul.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 enum { PITH_MM_PLANE_4 = 1, PITH_MM_PLANE_2 = 2, PITH_MM_PLANE_1 = 4, PITH_MM_PLANE_8 = 8 };
 

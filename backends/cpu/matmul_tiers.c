@@ -22,6 +22,12 @@ void pith_cpu_matmul_init_vnni(pith_cpu_kernels *k)
     k->matmul_q5_1 = pith_cpu_matmul_q5_1_vnni;
     k->matmul_q8_0 = pith_cpu_matmul_q8_0_vnni;
     k->matmul_iq4_nl = pith_cpu_matmul_iq4_nl_vnni;
+    k->matmul_q2_k = pith_cpu_matmul_q2_k_vnni;
+    k->matmul_q3_k = pith_cpu_matmul_q3_k_vnni;
+    k->matmul_q4_k = pith_cpu_matmul_q4_k_vnni;
+    k->matmul_q5_k = pith_cpu_matmul_q5_k_vnni;
+    k->matmul_q6_k = pith_cpu_matmul_q6_k_vnni;
+    k->matmul_iq4_xs = pith_cpu_matmul_iq4_xs_vnni;
 }
 
 void pith_cpu_matmul_init_bf16(pith_cpu_kernels *k)
