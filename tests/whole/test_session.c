@@ -109,8 +109,9 @@ static void chunks_do_not_matter(void **state)
             for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
                 struct rows cut = run_new(&t, PITH_ATTN_CCA, 4, 16, 2, cuts[c].chunk, cuts[c].step, (pith_kv_type)kv);
                 double d = distance(&whole, &cut);
-                /* Float sums in another order; a rounding of an activation or a stored row may flip with it. */
-                double bound = kv == PITH_KV_F32 && strstr(models[m], "f32") ? 2e-4 : 0.1;
+                /* Float sums come in another order; where activations or stored rows are rounded, a rounding may flip with
+                 * it, and random weights carry that far: the exact check of those kernels is in tests/kernels. */
+                double bound = kv == PITH_KV_F32 && strstr(models[m], "f32") ? 2e-4 : 0.4;
                 if (!(d <= bound))
                     fail_msg("%s kv %d chunk %d step %d: distance %g > %g", models[m], kv, cuts[c].chunk, cuts[c].step, d, bound);
                 free(cut.logits);
@@ -124,11 +125,11 @@ static void chunks_do_not_matter(void **state)
 static void cca_is_full_attention_below_window_and_group(void **state)
 {
     (void)state;
-    struct tiny t = tiny_open("llama-q8_0", 2, UINT32_MAX);
+    struct tiny t = tiny_open("llama-f32", 2, UINT32_MAX);
     struct rows full = run_new(&t, PITH_ATTN_FULL, 16, 16, 0, 64, N, PITH_KV_F32);
     struct rows same = run_new(&t, PITH_ATTN_CCA, 16, 144, 4, 64, N, PITH_KV_F32); /* N < s + g = 160 */
     struct rows other = run_new(&t, PITH_ATTN_CCA, 16, 16, 4, 64, N, PITH_KV_F32);
-    assert_true(distance(&full, &same) < 0.02);
+    assert_true(distance(&full, &same) < 2e-4);
     assert_true(distance(&full, &other) > 0.02);
     free(full.logits);
     free(same.logits);
@@ -170,7 +171,7 @@ static void instruction_sets_agree(void **state)
         for (size_t k = 0; k < sizeof masks / sizeof masks[0]; k++) {
             struct tiny t = tiny_open(models[m], 2, masks[k]);
             struct rows got = run_new(&t, PITH_ATTN_CCA, 8, 16, 4, 40, N, PITH_KV_F32);
-            double d = distance(&want, &got), bound = strstr(models[m], "f32") ? 1e-3 : 0.1;
+            double d = distance(&want, &got), bound = strstr(models[m], "f32") ? 1e-3 : 0.4; /* flips, as above */
             if (!(d <= bound))
                 fail_msg("%s mask %#x: distance %g > %g", models[m], masks[k], d, bound);
             free(got.logits);
