@@ -28,7 +28,8 @@ OUTSIDE = {
     "pcre2.h": ("src/text", "tests", "tools"), "cblas.h": ("backends/cpu", "tests"),
     "jansson.h": ("tools", "tests"), "curl/curl.h": ("tools",), "histedit.h": ("tools",), "editline/readline.h": ("tools",),
     "cmocka.h": ("tests",), "immintrin.h": ("backends/cpu", "tests"), "cpuid.h": ("backends/cpu", "tests"),
-    "dlfcn.h": ("backends", "tests"),
+    "dlfcn.h": ("backends", "tests"), "vulkan/vulkan.h": ("backends/vulkan",), "volk.h": ("backends/vulkan",),
+    "zlib.h": ("tools",),
 }
 SYSTEM_FOLDERS = ("src/base", "tools", "tests")  # where the operating system's headers may be included
 LENGTH_WARN, LENGTH_FAIL = 400, 600
@@ -71,7 +72,7 @@ def folder_of(path):
 
 def resolve(path, name, files):
     """The file of the tree that #include "name" in `path` means; None: not in the tree."""
-    places = [os.path.dirname(path), "src", "include", "tests"]
+    places = [os.path.dirname(path), "src", "include", "tests", "shaders"]
     if path.startswith(("backends/", "tests/")):
         places += sorted({"/".join(f.split("/")[:2]) for f in files if f.startswith("backends/") and f.count("/") > 1})
     for place in places:

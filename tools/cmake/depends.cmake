@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Libraries from outside, found in one place. docs/DEPENDENCIES.md says what each is for.
+# What libpith needs from outside; docs/DEPENDENCIES.md says what each is for. The command line finds its own
+# (tools/CMakeLists.txt).
 #   PkgConfig::PITH_PCRE2     required: pre-tokenizer patterns (pith_text)
 #   PkgConfig::PITH_OPENBLAS  with PITH_BLAS: large float products (pith_cpu), which then has PITH_HAVE_BLAS defined
-#   PkgConfig::PITH_JANSSON   required by the command line
-#   PkgConfig::PITH_CURL, PkgConfig::PITH_EDIT  optional, command line: download, line editing
 find_package(PkgConfig REQUIRED)
 
 # pith_need(PREFIX modules hint): the first module that is there, or an error that says what to do.
@@ -17,10 +16,7 @@ function(pith_need prefix modules hint)
 endfunction()
 
 pith_need(PITH_PCRE2 libpcre2-8 "On Debian and Ubuntu: apt-get install libpcre2-dev")
-pith_need(PITH_JANSSON jansson "On Debian and Ubuntu: apt-get install libjansson-dev")
 if(PITH_BLAS)
   pith_need(PITH_OPENBLAS "openblas;cblas"
     "On Debian and Ubuntu: apt-get install libopenblas-dev; or configure with -DPITH_BLAS=OFF")
 endif()
-pkg_check_modules(PITH_CURL QUIET IMPORTED_TARGET libcurl)
-pkg_check_modules(PITH_EDIT QUIET IMPORTED_TARGET libedit)
