@@ -45,8 +45,9 @@
     "\\x{1E900}-\\x{1E943}"
 #define DEEPSEEK_MARKS \
     "\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+"
-/* The original is \s+$. Searched for at every place of a run of spaces that does not end the piece, it is quadratic;
- * the lookbehind lets it start only where a run starts, which is where its leftmost match starts anyway. */
+/* The original is \s+$. Tried at every place of a run of spaces that does not end the piece, it is quadratic (PCRE2's
+ * machine code sees that, its interpreter does not); the lookbehind lets it start only where a run starts, which is
+ * where its leftmost match starts anyway. */
 #define SPACES_AT_END "(?<!\\s)\\s+\\z"
 
 #define DEEPSEEK3 \

@@ -18,6 +18,7 @@
 struct pith_pre {
     pcre2_code *passes[PITH_PRE_PASSES];
     int n;
+    uint32_t options;
     pith_pre_flags flags;
 };
 
@@ -60,6 +61,7 @@ pith_status pith_pre_create(pith_str name, pith_pre **out)
     pith_pre *pre = pith_calloc(1, sizeof *pre);
     if (!pre)
         return pith_fail(PITH_ERROR_NO_MEMORY, "pre-tokenizer");
+    pre->options = PCRE2_NO_UTF_CHECK;
     pre->flags = (pith_pre_flags){.ignore_merges = entry->ignore_merges, .add_bos = entry->add_bos};
     for (; pre->n < PITH_PRE_PASSES && entry->passes[pre->n]; pre->n++)
         PITH_TRY_GOTO(pass_compile(entry->passes[pre->n], &pre->passes[pre->n]));
@@ -83,6 +85,11 @@ void pith_pre_destroy(pith_pre **pre)
 pith_pre_flags pith_pre_get_flags(const pith_pre *pre)
 {
     return pre->flags;
+}
+
+void pith_pre_interpret(pith_pre *pre)
+{
+    pre->options |= PCRE2_NO_JIT;
 }
 
 const char *pith_pre_name_at(size_t i)
@@ -122,12 +129,12 @@ static void limits_set(pcre2_match_context *context, size_t n)
     pcre2_set_depth_limit(context, (uint32_t)limit);
 }
 
-static int match(const pcre2_code *code, pith_pre_run *run, const char *text, size_t n, size_t from)
+static int match(const pith_pre *pre, int pass, pith_pre_run *run, const char *text, size_t n, size_t from)
 {
     run->pieces++;
-    int rc = pcre2_match(code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK, run->data, run->context);
+    int rc = pcre2_match(pre->passes[pass], (PCRE2_SPTR)text, n, from, pre->options, run->data, run->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, (PCRE2_SPTR)text, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, run->data, run->context);
+        rc = pcre2_match(pre->passes[pass], (PCRE2_SPTR)text, n, from, pre->options | PCRE2_NO_JIT, run->data, run->context);
     return rc;
 }
 
@@ -137,7 +144,7 @@ static pith_status split(const pith_pre *pre, int pass, pith_pre_run *run, const
     if (pass == pre->n)
         return fn(user, text, n);
     while (done < n) {
-        int rc = match(pre->passes[pass], run, text, n, done);
+        int rc = match(pre, pass, run, text, n, done);
         if (rc == PCRE2_ERROR_NOMATCH)
             break;
         if (rc < 0) {

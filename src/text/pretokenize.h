@@ -18,6 +18,8 @@ typedef struct pith_pre_flags {
 pith_status pith_pre_create(pith_str name, pith_pre **out);
 void pith_pre_destroy(pith_pre **pre);
 pith_pre_flags pith_pre_get_flags(const pith_pre *pre);
+/* From now on by PCRE2's interpreter, as on systems that allow no generated machine code. For tests. */
+void pith_pre_interpret(pith_pre *pre);
 const char *pith_pre_name_at(size_t i); /* names that are known, NULL after the last */
 
 /* One thread's scratch. */
