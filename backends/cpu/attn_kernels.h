@@ -13,7 +13,7 @@
  *
  *     q [n_rows][ldq]      s, p [n_rows][ld >= n_keys]      o [n_rows][ldo]
  *
- * Logits are in units of log2: the factor scale * log2(e) is in q. dim is arbitrary, n_keys in [1, 64]. */
+ * Logits are in units of log2: the factor scale * log2(e) is in q. dim in [1, 1024], n_keys in [1, 64]. */
 #ifndef PITH_CPU_ATTN_KERNELS_H
 #define PITH_CPU_ATTN_KERNELS_H
 
@@ -21,6 +21,7 @@
 
 #define PITH_CPU_ATTN_KEYS 64   /* most keys in a tile */
 #define PITH_CPU_ATTN_PANEL 48  /* widest panel */
+#define PITH_CPU_HEAD_DIM_MAX 1024
 #define PITH_CPU_ATTN_LAZY 8.0f /* log2: a maximum that grows by less leaves m where it is, so p <= 2^8 */
 
 /* Consecutive rows of one plane of the store. */

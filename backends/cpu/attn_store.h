@@ -6,8 +6,6 @@
 #include "graph/kv.h"
 #include "kernels.h"
 
-#define PITH_CPU_HEAD_DIM_MAX 1024 /* E; buffers of one head on the stack */
-
 /* Rows row, row + 1, ... of one head of a plane. */
 static inline pith_cpu_kv_rows pith_cpu_kv_rows_at(const pith_kv_layout *l, const pith_kv_plane *p, const uint8_t *kv,
                                                    int32_t head, int64_t row)

@@ -60,5 +60,7 @@ void attn_case_name(const attn_case *c, char *text, size_t size);
 double attn_store_error(pith_dtype dtype, double x, double block_max);
 /* Every tier that this processor can run: flags[0..n-1], scalar first. */
 int attn_tiers(uint32_t flags[3]);
+/* Prints a table of speeds (attn_bench.c). */
+void attn_bench(int threads);
 
 #endif

@@ -81,8 +81,12 @@ static void test_policies(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        attn_bench(argc > 2 ? atoi(argv[2]) : 1);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_shapes),

@@ -2,7 +2,10 @@
 /* Attention kernels whose lanes are elements of the head, in the words of vector_simd_<tier>.h. Rows of the store are
  * turned into floats in registers; each serves up to ROWS queries before the next is read.
  *
- *   dot:  4 keys x R queries of sums, reduced to 4 neighbouring logits      mix:  R queries x 4 vectors of the output */
+ *   dot:  4 keys x R queries of sums, reduced to 4 neighbouring logits      mix:  R queries x V vectors of the output
+ *
+ * V = 4 where the sums then leave a quarter of the registers for operands, else 2. More queries against 2 keys were tried
+ * for dot: slower than two passes (two reductions a key instead of one). */
 #ifndef PITH_CPU_ATTN_TEMPLATE_FEW_H
 #define PITH_CPU_ATTN_TEMPLATE_FEW_H
 
@@ -10,11 +13,9 @@
 #include "attn_unroll.h"
 
 #define FEW_SCALES (PITH_CPU_ATTN_KEYS * PITH_CPU_HEAD_DIM_MAX / 32)
-#if VF_REGISTERS == 32
-#define FEW_ROWS 6 /* 24 sums */
-#else
-#define FEW_ROWS 3 /* 12 sums */
-#endif
+#define DOT_ROWS (VF_REGISTERS == 32 ? 6 : 3)
+#define MIX_ROWS (VF_REGISTERS / 4)
+#define MIX_VECTORS(R, dtype) ((R) * 4 + ((dtype) == PITH_DTYPE_Q8_0) <= VF_REGISTERS * 3 / 4 ? 4 : 2)
 
 /* VL elements, or the n left over, from element e of row i; d: the tile's scales as floats (Q8_0). */
 PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, const float *d, int64_t i, int64_t e, int64_t n, const pith_dtype dtype)
@@ -31,10 +32,10 @@ PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, const float *d, int64_t i
     return vf_mul(vf_from_i8((const int8_t *)row + e), vf_set1(d[i * v->row_scales + e / 32]));
 }
 
-PITH_TEMPLATE void dot_step(vf sum[4][FEW_ROWS], const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d, int64_t k,
+PITH_TEMPLATE void dot_step(vf sum[4][DOT_ROWS], const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d, int64_t k,
                             int64_t e, int64_t n, const int K, const int R, const pith_dtype dtype)
 {
-    vf x[FEW_ROWS];
+    vf x[DOT_ROWS];
     PITH_UNROLL
     for (int r = 0; r < R; r++)
         x[r] = n < VL ? vf_load_part(q + r * ldq + e, n) : vf_load(q + r * ldq + e);
@@ -50,7 +51,7 @@ PITH_TEMPLATE void dot_step(vf sum[4][FEW_ROWS], const float *q, int64_t ldq, co
 PITH_TEMPLATE void dot_block(float *s, int64_t lds, const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d, int64_t k,
                              int dim, const int K, const int R, const pith_dtype dtype)
 {
-    vf sum[4][FEW_ROWS];
+    vf sum[4][DOT_ROWS];
     PITH_UNROLL
     for (int i = 0; i < K; i++) {
         PITH_UNROLL
@@ -85,7 +86,7 @@ PITH_TEMPLATE void dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, 
 PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, const float *d,
                              int n_keys, int64_t e, int64_t n, const int V, const int R, const pith_dtype dtype)
 {
-    vf sum[FEW_ROWS][4];
+    vf sum[MIX_ROWS][4];
     PITH_UNROLL
     for (int r = 0; r < R; r++) {
         PITH_UNROLL
@@ -93,7 +94,7 @@ PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp,
             sum[r][v] = n < VL ? vf_load_part(o + r * ldo + e, n) : vf_load(o + r * ldo + e + v * VL);
     }
     for (int k = 0; k < n_keys; k++) {
-        vf x[FEW_ROWS];
+        vf x[MIX_ROWS];
         PITH_UNROLL
         for (int r = 0; r < R; r++)
             x[r] = vf_set1(p[r * ldp + k]);
@@ -120,9 +121,10 @@ PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp,
 PITH_TEMPLATE void mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, const float *d,
                             int n_keys, int dim, const int R, const pith_dtype dtype)
 {
+    const int V = MIX_VECTORS(R, dtype);
     int e = 0;
-    for (; e + 4 * VL <= dim; e += 4 * VL)
-        mix_block(o, ldo, p, ldp, values, d, n_keys, e, VL, 4, R, dtype);
+    for (; e + V * VL <= dim; e += V * VL)
+        mix_block(o, ldo, p, ldp, values, d, n_keys, e, VL, V, R, dtype);
     for (; e + VL <= dim; e += VL)
         mix_block(o, ldo, p, ldp, values, d, n_keys, e, VL, 1, R, dtype);
     if (e < dim && dtype != PITH_DTYPE_Q8_0)
@@ -130,9 +132,9 @@ PITH_TEMPLATE void mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, 
 }
 
 /* Rows are shared out evenly among as few passes as possible: 7 = 4 + 3. */
-static inline int rows_of_pass(int left)
+static inline int rows_of_pass(int left, int most)
 {
-    int passes = (left + FEW_ROWS - 1) / FEW_ROWS;
+    int passes = (left + most - 1) / most;
     return (left + passes - 1) / passes;
 }
 
@@ -144,7 +146,7 @@ PITH_TEMPLATE void dot_pass(float *s, int64_t lds, const float *q, int64_t ldq, 
     case 1: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 1, dtype); break;
     case 2: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 2, dtype); break;
     case 3: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 3, dtype); break;
-#if FEW_ROWS > 3
+#if VF_REGISTERS == 32
     case 4: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 4, dtype); break;
     case 5: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 5, dtype); break;
     case 6: dot_rows(s, lds, q, ldq, keys, d, n_keys, dim, 6, dtype); break;
@@ -160,10 +162,12 @@ PITH_TEMPLATE void mix_pass(float *o, int64_t ldo, const float *p, int64_t ldp, 
     case 1: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 1, dtype); break;
     case 2: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 2, dtype); break;
     case 3: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 3, dtype); break;
-#if FEW_ROWS > 3
     case 4: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 4, dtype); break;
+#if VF_REGISTERS == 32
     case 5: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 5, dtype); break;
     case 6: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 6, dtype); break;
+    case 7: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 7, dtype); break;
+    case 8: mix_rows(o, ldo, p, ldp, values, d, n_keys, dim, 8, dtype); break;
 #endif
     default: break;
     }
@@ -186,7 +190,7 @@ static inline void attn_dot_rows(float *s, int64_t lds, const float *q, int64_t 
     float buffer[FEW_SCALES];
     const float *d = scales_load(keys, n_keys, buffer);
     for (int n; n_rows > 0; n_rows -= n, s += n * lds, q += n * ldq) {
-        n = rows_of_pass(n_rows);
+        n = rows_of_pass(n_rows, DOT_ROWS);
         if (keys->dtype == PITH_DTYPE_F32)
             dot_pass(s, lds, q, ldq, n, keys, d, n_keys, dim, PITH_DTYPE_F32);
         else if (keys->dtype == PITH_DTYPE_F16)
@@ -202,7 +206,7 @@ static inline void attn_mix_rows(float *o, int64_t ldo, const float *p, int64_t 
     float buffer[FEW_SCALES];
     const float *d = scales_load(values, n_keys, buffer);
     for (int n; n_rows > 0; n_rows -= n, o += n * ldo, p += n * ldp) {
-        n = rows_of_pass(n_rows);
+        n = rows_of_pass(n_rows, MIX_ROWS);
         if (values->dtype == PITH_DTYPE_F32)
             mix_pass(o, ldo, p, ldp, n, values, d, n_keys, dim, PITH_DTYPE_F32);
         else if (values->dtype == PITH_DTYPE_F16)
