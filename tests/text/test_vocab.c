@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "base/thread.h"
 #include "text/toy.h"
+#include "text/vocab_impl.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -10,6 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void quiet(pith_log_level level, const char *line, void *user)
+{
+    (void)level, (void)line, (void)user; /* texts given twice, on purpose */
+}
 
 static pith_vocab *open_toy(toy *t)
 {
@@ -200,6 +206,37 @@ static void sentencepiece_without_prefix(void **state)
     pith_vocab_destroy(&vocab);
 }
 
+/* Cutting where no token can reach across changes nothing: the same with every border allowed. */
+static void sentencepiece_cuts(void **state)
+{
+    pith_rng rng;
+    (void)state;
+    pith_rng_init(&rng, 9);
+    for (int round = 0; round < 100; round++) {
+        static const char *const letters[] = {"a", "b", "c", "\xE2\x96\x81", "\xC3\xA9"};
+        toy *t = toy_spm();
+        for (int i = 0; i < 30; i++) {
+            char piece[64] = "";
+            for (int k = 1 + (int)(pith_rng_u64(&rng) % 4); k > 0; k--)
+                strcat(piece, letters[pith_rng_u64(&rng) % 5]);
+            toy_add(t, piece, TOY_NORMAL, (double)(pith_rng_u64(&rng) % 8));
+        }
+        char text[300];
+        pith_token_list cut = {0}, whole = {0};
+        pith_vocab *vocab = open_toy(t);
+        for (size_t i = 0; i < sizeof text; i++)
+            text[i] = "abc \xC3\xA9"[pith_rng_u64(&rng) % 6];
+        assert_int_equal(pith_vocab_encode(vocab, text, sizeof text, false, false, &cut), PITH_OK);
+        memset(vocab->joins, 0xFF, (size_t)(vocab->joins_mask + 1) / 8);
+        assert_int_equal(pith_vocab_encode(vocab, text, sizeof text, false, false, &whole), PITH_OK);
+        assert_int_equal(cut.n, whole.n);
+        assert_memory_equal(cut.ids, whole.ids, cut.n * sizeof *cut.ids);
+        free(cut.ids);
+        free(whole.ids);
+        pith_vocab_destroy(&vocab);
+    }
+}
+
 /* Without byte tokens: one unknown token for a character, not one for each byte. */
 static void sentencepiece_unknown(void **state)
 {
@@ -329,8 +366,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(byte_level_merges), cmocka_unit_test(ignore_merges), cmocka_unit_test(special_tokens),
         cmocka_unit_test(parts), cmocka_unit_test(begin_and_end), cmocka_unit_test(sentencepiece),
-        cmocka_unit_test(sentencepiece_without_prefix), cmocka_unit_test(sentencepiece_unknown), cmocka_unit_test(phi3_strips),
+        cmocka_unit_test(sentencepiece_without_prefix), cmocka_unit_test(sentencepiece_cuts),
+        cmocka_unit_test(sentencepiece_unknown), cmocka_unit_test(phi3_strips),
         cmocka_unit_test(round_trip), cmocka_unit_test(appends), cmocka_unit_test(threads),
     };
+    pith_log_set(quiet, NULL);
     return cmocka_run_group_tests_name("vocab", tests, NULL, NULL);
 }
