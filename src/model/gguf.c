@@ -52,8 +52,8 @@ static pith_status get_align(const pith_gguf_keys *keys, size_t *out)
 static pith_status read_file(pith_gguf *gguf, int32_t part, pith_gguf_keys *keys)
 {
     pith_cursor c = {.data = gguf->files[part].data, .size = gguf->files[part].size};
-    uint64_t n_tensors, n_keys;
-    size_t align;
+    uint64_t n_tensors = 0, n_keys = 0;
+    size_t align = 0;
     PITH_TRY(read_header(&c, &n_tensors, &n_keys));
     PITH_TRY(pith_gguf_keys_read(keys, &c, n_keys));
     PITH_TRY(get_align(keys, &align));

@@ -18,7 +18,7 @@ pith_status pith_cursor_take(pith_cursor *c, const char *what, size_t n, const u
 
 pith_status pith_cursor_u32(pith_cursor *c, const char *what, uint32_t *out)
 {
-    const uint8_t *b;
+    const uint8_t *b = NULL;
     PITH_TRY(pith_cursor_take(c, what, 4, &b));
     *out = pith_le32(b);
     return PITH_OK;
@@ -26,7 +26,7 @@ pith_status pith_cursor_u32(pith_cursor *c, const char *what, uint32_t *out)
 
 pith_status pith_cursor_u64(pith_cursor *c, const char *what, uint64_t *out)
 {
-    const uint8_t *b;
+    const uint8_t *b = NULL;
     PITH_TRY(pith_cursor_take(c, what, 8, &b));
     *out = pith_le64(b);
     return PITH_OK;
@@ -43,7 +43,7 @@ pith_status pith_cursor_string(pith_cursor *c, const char *what, size_t n_min, s
     if (n < n_min || n > n_max)
         return pith_fail(PITH_ERROR_FORMAT, "byte %zu: length of %s: expected %zu to %zu bytes, got %" PRIu64, at, what, n_min,
                          n_max, n);
-    const uint8_t *b;
+    const uint8_t *b = NULL;
     PITH_TRY(pith_cursor_take(c, what, (size_t)n, &b));
     *out = (pith_str){(const char *)b, (size_t)n};
     return PITH_OK;

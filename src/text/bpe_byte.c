@@ -74,7 +74,7 @@ pith_status pith_byte_bpe_load(pith_vocab *vocab, const pith_gguf *gguf)
         missing += in_utf8 && vocab->byte_token[i] < 0;
     }
     if (missing)
-        pith_log(PITH_LOG_WARNING, "tokenizer.ggml.tokens: %d of the 243 bytes of UTF-8 have no token; encoding drops them", missing);
+        pith_log(PITH_LOG_INFO, "tokenizer.ggml.tokens: %d of the 243 bytes of UTF-8 have no token; encoding drops them", missing);
     vocab->ignore_merges = pith_pre_get_flags(vocab->pre).ignore_merges;
     char *buffer = pith_calloc(longest, 1);
     if (!buffer)
