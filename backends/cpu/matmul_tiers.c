@@ -6,7 +6,22 @@
 
 void pith_cpu_matmul_init_avx2(pith_cpu_kernels *k)
 {
-    (void)k;
+    k->matmul_act_f16 = pith_cpu_matmul_act_f16_avx2;
+    k->matmul_act_bf16 = pith_cpu_matmul_act_bf16_avx2;
+    k->matmul_act_q8_32 = pith_cpu_matmul_act_q8_32_avx2;
+    k->matmul_act_q8_256 = pith_cpu_matmul_act_q8_256_avx2;
+    k->matmul_q4_0 = pith_cpu_matmul_q4_0_avx2;
+    k->matmul_q4_1 = pith_cpu_matmul_q4_1_avx2;
+    k->matmul_q5_0 = pith_cpu_matmul_q5_0_avx2;
+    k->matmul_q5_1 = pith_cpu_matmul_q5_1_avx2;
+    k->matmul_q8_0 = pith_cpu_matmul_q8_0_avx2;
+    k->matmul_iq4_nl = pith_cpu_matmul_iq4_nl_avx2;
+    k->matmul_q2_k = pith_cpu_matmul_q2_k_avx2;
+    k->matmul_q3_k = pith_cpu_matmul_q3_k_avx2;
+    k->matmul_q4_k = pith_cpu_matmul_q4_k_avx2;
+    k->matmul_q5_k = pith_cpu_matmul_q5_k_avx2;
+    k->matmul_q6_k = pith_cpu_matmul_q6_k_avx2;
+    k->matmul_iq4_xs = pith_cpu_matmul_iq4_xs_avx2;
 }
 
 void pith_cpu_matmul_init_avx512(pith_cpu_kernels *k)

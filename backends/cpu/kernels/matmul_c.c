@@ -50,6 +50,8 @@ static float amax_of(const float *x, int n)
     return amax;
 }
 
+#define TINY 0x1p-100f /* below, scales vanish in half precision and reciprocals overflow: a block of zeros */
+
 static int8_t to_int8(float v) { return v >= 127.0f ? 127 : v >= -128.0f ? (int8_t)lrintf(v) : -128; /* NaN: -128 */ }
 
 void pith_cpu_matmul_act_q8_32_c(const float *x, int64_t n, void *dst)
@@ -59,7 +61,7 @@ void pith_cpu_matmul_act_q8_32_c(const float *x, int64_t n, void *dst)
         memset(out, 0, sizeof *out);
         if (32 * b >= n)
             continue;
-        float amax = amax_of(x + 32 * b, 32), d = amax / 127.0f, id = amax != 0.0f ? 127.0f / amax : 0.0f;
+        float amax = amax_of(x + 32 * b, 32), d = amax / 127.0f, id = amax >= TINY ? 127.0f / amax : 0.0f;
         int sum = 0;
         for (int i = 0; i < 32; i++) {
             out->q[i] = to_int8(x[32 * b + i] * id);
@@ -77,7 +79,7 @@ void pith_cpu_matmul_act_q8_256_c(const float *x, int64_t n, void *dst)
     for (int64_t b = 0; b < n / 256; b++, out++, x += 256) {
         memset(out, 0, sizeof *out);
         float amax = amax_of(x, 256), extreme = amax;
-        if (amax == 0.0f)
+        if (amax < TINY)
             continue;
         for (int i = 256; i-- > 0;) /* ends at the first element of the largest magnitude, with its sign */
             if (fabsf(x[i]) == amax)
