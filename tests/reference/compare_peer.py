@@ -13,8 +13,8 @@ expands the model to F32 and gives that to both, --float-peer only to the peer. 
 hold both programs against the numpy evaluation.
 
 Of pith this uses: tokenize -m M -f F --json -> {"tokens": [ids]};
-  perplexity -m M -f F -c N --attn full --kv-type f32 --json --top1 -> {"ppl": .., "top1": [id after each position]};
-  generate -m M -f F -n N --temp 0 --attn full --kv-type f32 --json -> {"tokens": [new ids]} (see --generate).
+  perplexity -m M -f F -c N --attn full --kv-type f32 --json --top1 -> {"ppl": .., "top1": [[id after each position] per window]};
+  run --raw -q -m M -f F -n N --temp 0 --attn full --kv-type f32 --json -> {"tokens": [new ids]} (see --generate).
 """
 import argparse
 import json
@@ -117,6 +117,7 @@ def compare_window(report, pith, peer, args, path, text, n):
     away = got["ppl"] / np.exp(peer_nll) - 1
     report.row(name + ": perplexity", "%+.4f %%" % (100 * away),
                "pith %.4f, peer %.4f" % (got["ppl"], np.exp(peer_nll)), abs(away) <= LIMITS["ppl"])
+    got["top1"] = [i for window in got["top1"] for i in window]
     same = agreement(got["top1"], peer_top1)
     report.row(name + ": most likely token", "%.2f %%" % (100 * same), "%d positions" % min(n, len(got["top1"])),
                same >= LIMITS["top1"])
@@ -177,7 +178,7 @@ def main():
     ap.add_argument("-t", "--threads", type=int, default=2)
     ap.add_argument("--pith-args", default="", help="more arguments for every pith command")
     ap.add_argument("--generate",
-                    default="generate -m {model} -f {file} -n {n} --temp 0 --attn full --kv-type f32 --json")
+                    default="run --raw -q -m {model} -f {file} -n {n} --temp 0 --attn full --kv-type f32 --json")
     args = ap.parse_args()
     report, peer = Report(), Peer(args.peer, args.threads)
     try:
