@@ -7,7 +7,8 @@ usage: check_tree.py [ROOT] [--includes]
 
 Rules: who includes whom, and the table in docs/ARCHITECTURE.md equal to what is included; system and outside headers
 only where they belong; file length; ASCII; no trailing space, tabs in C or carriage returns; licence line; names at
-the top level; no path of one machine; every source listed in CMake and every listed source present.
+the top level; no path of one machine; every source listed in CMake and every listed source present; files that documents
+name present.
 """
 import os
 import re
@@ -24,20 +25,21 @@ BACKEND_SEES = {"src/base", "src/graph"}
 C11 = set("assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg "
           "stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath threads time uchar wchar wctype".split())
 # Outside headers and the folders that may use them. What is in neither list is taken for the operating system's.
+GENERATED = {"pith_spv.h"}  # written by the build
 OUTSIDE = {
     "pcre2.h": ("src/text", "tests", "tools"), "cblas.h": ("backends/cpu", "tests"),
     "jansson.h": ("tools", "tests"), "curl/curl.h": ("tools",), "histedit.h": ("tools",), "editline/readline.h": ("tools",),
     "cmocka.h": ("tests",), "immintrin.h": ("backends/cpu", "tests"), "cpuid.h": ("backends/cpu", "tests"),
     "dlfcn.h": ("backends", "tests"), "vulkan/vulkan.h": ("backends/vulkan",), "volk.h": ("backends/vulkan",),
-    "zlib.h": ("tools",),
+    "zlib.h": ("tools", "tests"), "pthread.h": ("src/base", "backends", "tools", "tests"),
 }
 SYSTEM_FOLDERS = ("src/base", "tools", "tests")  # where the operating system's headers may be included
 LENGTH_WARN, LENGTH_FAIL = 400, 600
 CODE = (".c", ".h", ".def", ".py", ".sh", ".cmake", ".comp", ".glsl", ".cpp")
 C_LIKE = (".c", ".h", ".def", ".comp", ".glsl")
 TEXT_DATA = ("docs/texts/",)  # shipped texts: exempt from length and layout, not from ASCII
-MACHINE = re.compile(r"(?<![\w.${}/~-])/(?:%s)(?:/|\b(?![\w-]))" % "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot", "tm" + "p",
-                                                                          "fa" + "rm", "Us" + "ers", "m" + "nt"]))
+MACHINE = re.compile(r"(?<![\w.${}/~-])/(?:%s)(?:/|\b(?![\w-]))" % "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot", "fa" + "rm",
+                                                                          "Us" + "ers", "m" + "nt", "tm" + "p(?=/)"]))
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.M)
 TABLE = re.compile(r"<!-- includes -->\n(.*?)<!-- /includes -->", re.S)
 
@@ -49,19 +51,23 @@ def problem(path, text):
 
 
 def list_files(root):
-    """Files of the tree as git sees them (ignored ones left out); without git, all but build folders."""
+    """Files of the tree as git sees them (ignored ones left out) and folders that have a file under version control;
+    without git, all but build folders, and None."""
+    found = []
     try:
-        out = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard", "-z"], check=True,
-                             capture_output=True).stdout.decode().split("\0")
-        if any(out):
-            return sorted(f for f in set(out) if f and os.path.isfile(os.path.join(root, f)))
+        for kind in ("-c", "-o"):
+            out = subprocess.run(["git", "-C", root, "ls-files", kind, "--exclude-standard", "-z"], check=True,
+                                 capture_output=True).stdout.decode().split("\0")
+            found.append({f for f in out if f and os.path.isfile(os.path.join(root, f))})
+        if found[0]:
+            return sorted(found[0] | found[1]), {folder_of(f) for f in found[0]}
     except (OSError, subprocess.CalledProcessError):
         pass
     found = []
     for folder, names, files in os.walk(root):
         names[:] = [n for n in names if n not in (".git", "__pycache__") and not n.startswith("build")]
         found += [os.path.relpath(os.path.join(folder, f), root) for f in files]
-    return sorted(found)
+    return sorted(found), None
 
 
 def folder_of(path):
@@ -72,7 +78,7 @@ def folder_of(path):
 
 def resolve(path, name, files):
     """The file of the tree that #include "name" in `path` means; None: not in the tree."""
-    places = [os.path.dirname(path), "src", "include", "tests", "shaders"]
+    places = [os.path.dirname(path), "src", "include", "tests", "shaders", "tools"]
     if path.startswith(("backends/", "tests/")):
         places += sorted({"/".join(f.split("/")[:2]) for f in files if f.startswith("backends/") and f.count("/") > 1})
     for place in places:
@@ -106,7 +112,7 @@ def check_outside(path, name, outside):
         problem(path, "<%s>: the operating system is reached through src/base only" % name)
 
 
-def check_includes(root, files, texts):
+def check_includes(files, texts):
     """Checks directions; returns {folder: set of folders or files that it includes}, tests left out."""
     table, outside, known = {}, {}, set(files)
     for path in files:
@@ -117,6 +123,8 @@ def check_includes(root, files, texts):
         for kind, name in INCLUDE.findall(texts[path]):
             if kind == "<" and not name.startswith("pith/"):
                 check_outside(path, name, outside)
+                continue
+            if name in GENERATED:
                 continue
             target = resolve(path, name, known)
             if not target:
@@ -149,6 +157,19 @@ def check_document(texts, table):
         problem(doc, "its include table is not what the files include (check_tree.py --includes prints it):\n" + "\n".join(lines))
 
 
+def check_names(files, texts):
+    """Files that README.md and docs name in backticks or links are there."""
+    known = set(files) | {"/".join(f.split("/")[:n]) for f in files for n in range(1, f.count("/") + 1)}
+    for path in files:
+        if not path.endswith(".md"):
+            continue
+        names = re.findall(r"`((?:src|backends|tests|tools|docs|shaders|include|\.ci)/[\w./-]+)`", texts[path])
+        names += [os.path.join(os.path.dirname(path), n) for n in re.findall(r"\]\(([\w./-]+)\)", texts[path])]
+        for name in names:
+            if os.path.normpath(name) not in known:
+                problem(path, "names %s, which is not there" % name)
+
+
 def check_layout(path, text, raw):
     base = os.path.basename(path)
     if b"\r" in raw:
@@ -160,13 +181,13 @@ def check_layout(path, text, raw):
             problem(path, "line %d: trailing space" % i)
         if "\t" in line and path.endswith(C_LIKE):
             problem(path, "line %d: tab" % i)
-        if MACHINE.search(line):
+        if MACHINE.search(line) and "XXXXXX" not in line:  # a template of mkstemp is no one machine's
             problem(path, "line %d: a path of one machine: %s" % (i, line.strip()[:80]))
-    shebang = text.startswith("#!")
-    if path.endswith(CODE) or base in ("CMakeLists.txt", ".clang-format") or shebang:
+    two = text.startswith(("#!", "#version"))  # the licence line is the second
+    if path.endswith(CODE) or base in ("CMakeLists.txt", ".clang-format") or text.startswith("#!"):
         lines = text.split("\n")
-        if not any("SPDX-License-Identifier: MIT" in line for line in lines[:2 if shebang else 1]):
-            problem(path, "no SPDX-License-Identifier in its first line")
+        if not any("SPDX-License-Identifier: MIT" in line for line in lines[:2 if two else 1]):
+            problem(path, "no SPDX-License-Identifier: MIT in its first line")
         n = len(lines) - 1
         if n > LENGTH_FAIL:
             problem(path, "%d lines; split it (at most %d)" % (n, LENGTH_FAIL))
@@ -202,7 +223,7 @@ def main():
         print(__doc__)
         return 0
     root = args[0] if args else os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
-    files = list_files(root)
+    files, kept = list_files(root)
     for name in sorted({f.split("/")[0] for f in files} ^ TOP):
         problem(name, "not a name of the top level" if name not in TOP else "missing at the top level")
     texts = {}
@@ -220,12 +241,15 @@ def main():
             texts[path] = raw.decode("latin-1")
         if not path.startswith(TEXT_DATA):
             check_layout(path, texts[path], raw)
-    table = check_includes(root, files, texts)
+    table = check_includes(files, texts)
+    if kept:  # a folder that is only being begun is not yet part of the document
+        table = {folder: names for folder, names in table.items() if folder in kept}
     if "--includes" in sys.argv:
         print(format_table(table), end="")
         return 0
     check_document(texts, table)
     check_sources(files, texts)
+    check_names(files, texts)
     for text in warnings:
         print("warning:", text)
     for text in problems:

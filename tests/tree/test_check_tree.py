@@ -48,6 +48,8 @@ FAULTS = [
     ("tab", "src/base/a.c", C + '#include "base/a.h"\n#include <unistd.h>\n\tint x;\n', "tab"),
     ("carriage return", "README.md", "pith\r\n", "carriage return"),
     ("no last newline", "README.md", "pith", "no newline"),
+    ("document names a file", "README.md", "see `src/base/b.c`\n", "which is not there"),
+    ("document links a file", "README.md", "see [this](docs/NO.md)\n", "which is not there"),
     ("no licence line", "src/base/a.c", '#include "base/a.h"\n#include <unistd.h>\n', "no SPDX"),
     ("top level name", "extra.txt", "x\n", "not a name of the top level"),
     ("top level missing", "shaders/README.md", None, "missing at the top level"),
