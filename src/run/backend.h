@@ -83,6 +83,11 @@ struct pith_backend {
 /* Backends of this build (backend_list.c). */
 pith_status pith_cpu_backend_create(const pith_backend_params *params, pith_backend **out);
 void pith_cpu_device_info(pith_device_info *out);
+/* Vulkan devices (builds with PITH_HAVE_VULKAN), better ones first, numbered from first_index; 0 without a driver. */
+size_t pith_vk_device_list(size_t first_index, pith_device_info *out, size_t cap);
+/* device: "gpu" (the best that is not software), an index, a PCI id, an unambiguous part of a name. Errors: NOT_FOUND
+ * with what there is; NO_MEMORY, DEVICE. */
+pith_status pith_vk_backend_create(const char *device, size_t first_index, const pith_backend_params *params, pith_backend **out);
 /* Records what it is asked to run and computes nothing (zeros): for tests of everything above the backends. */
 pith_status pith_trace_backend_create(pith_backend **out);
 /* What it recorded since the last call, one line per node; owned by the backend. */

@@ -20,7 +20,11 @@ size_t pith_device_list(pith_device_info *out, size_t cap)
 {
     if (cap > 0)
         pith_cpu_device_info(&out[0]);
-    return 1;
+    size_t n = 1;
+#ifdef PITH_HAVE_VULKAN
+    n += pith_vk_device_list(1, cap > 1 ? out + 1 : NULL, cap > 1 ? cap - 1 : 0);
+#endif
+    return n;
 }
 
 /* Case-insensitive search, ASCII. */
@@ -46,6 +50,10 @@ pith_status pith_backend_create(const pith_backend_params *params, pith_backend 
     pith_device_list(&cpu, 1);
     if (*device && (strcasecmp(device, "cpu") == 0 || strcmp(device, "0") == 0 || contains(cpu.name, device)))
         return pith_cpu_backend_create(params, out);
+#ifdef PITH_HAVE_VULKAN
+    if (*device)
+        return pith_vk_backend_create(device, 1, params, out);
+#endif
     return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected one that `pith devices` lists (cpu: %s), got '%s'", cpu.name, device);
 }
 

@@ -20,3 +20,14 @@ if(PITH_BLAS)
   pith_need(PITH_OPENBLAS "openblas;cblas"
     "On Debian and Ubuntu: apt-get install libopenblas-dev; or configure with -DPITH_BLAS=OFF")
 endif()
+
+# The Vulkan backend: volk (a header and a source file; the loader itself is found at run time) and a shader compiler.
+if(PITH_VULKAN)
+  find_path(PITH_VOLK_INCLUDE volk.h)
+  find_program(PITH_GLSLC glslc)
+  set(PITH_SPV_DIR "" CACHE PATH "Shaders compiled elsewhere: the spv folder of another build tree; no glslc is needed then")
+  if(NOT PITH_VOLK_INCLUDE OR NOT (PITH_GLSLC OR PITH_SPV_DIR))
+    message(STATUS "pith: no volk.h or no glslc: the Vulkan backend is left out. On Debian and Ubuntu: apt-get install libvulkan-volk-dev glslc")
+    set(PITH_VULKAN OFF)
+  endif()
+endif()

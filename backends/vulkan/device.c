@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#include "device.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "coopmat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct extensions {
+    VkExtensionProperties *list;
+    uint32_t n;
+};
+
+static struct extensions extensions_get(VkPhysicalDevice physical)
+{
+    struct extensions e = {0};
+    if (vkEnumerateDeviceExtensionProperties(physical, NULL, &e.n, NULL) != VK_SUCCESS)
+        e.n = 0;
+    e.list = e.n ? pith_calloc(e.n, sizeof *e.list) : NULL;
+    if (!e.list || vkEnumerateDeviceExtensionProperties(physical, NULL, &e.n, e.list) < 0)
+        e.n = 0;
+    return e;
+}
+
+static bool has(const struct extensions *e, const char *name)
+{
+    for (uint32_t i = 0; i < e->n; i++)
+        if (strcmp(e->list[i].extensionName, name) == 0)
+            return true;
+    return false;
+}
+
+/* Everything that is asked of a device, chained; the same chain asks and enables. */
+struct features {
+    VkPhysicalDeviceFeatures2 base;
+    VkPhysicalDeviceVulkan11Features v11;
+    VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceVulkan13Features v13;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+};
+
+static void features_chain(struct features *f, bool v13, bool coopmat)
+{
+    *f = (struct features){
+        .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
+        .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
+        .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES},
+        .coopmat = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR}};
+    void **end = &f->v12.pNext;
+    if (v13) {
+        *end = &f->v13;
+        end = &f->v13.pNext;
+    }
+    if (coopmat)
+        *end = &f->coopmat;
+}
+
+/* A 16x16x16 product of halves with float sums, of subgroup scope: what the shaders use. */
+static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical)
+{
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get = (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(void *)
+        vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    uint32_t n = 0;
+    if (!get || get(physical, &n, NULL) != VK_SUCCESS || n == 0)
+        return false;
+    VkCooperativeMatrixPropertiesKHR *p = pith_calloc(n, sizeof *p);
+    bool found = false;
+    for (uint32_t i = 0; p && i < n; i++)
+        p[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+    if (p && get(physical, &n, p) >= 0)
+        for (uint32_t i = 0; i < n; i++)
+            found = found || (p[i].MSize == 16 && p[i].NSize == 16 && p[i].KSize == 16 && (int)p[i].AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                              (int)p[i].BType == VK_COMPONENT_TYPE_FLOAT16_KHR && (int)p[i].CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                              (int)p[i].ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && (int)p[i].scope == VK_SCOPE_SUBGROUP_KHR);
+    free(p);
+    return found;
+}
+
+static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroupProperties *subgroup, bool v13, bool matrix)
+{
+    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    uint32_t caps = PITH_VK_CAP(HOSTVISIBLE);
+    if (f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess)
+        caps |= PITH_VK_CAP(FP16);
+    if (f->v12.shaderInt8)
+        caps |= PITH_VK_CAP(INT8);
+    if (v13 && f->v13.shaderIntegerDotProduct)
+        caps |= PITH_VK_CAP(INTDOT);
+    if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
+        caps |= PITH_VK_CAP(SUBGROUP);
+    if (matrix && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
+        f->v12.vulkanMemoryModel)
+        caps |= PITH_VK_CAP(COOPMAT);
+    return caps;
+}
+
+static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_physical *p)
+{
+    *p = (pith_vk_physical){.handle = handle};
+    struct extensions e = extensions_get(handle);
+    bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    free(e.list);
+    vkGetPhysicalDeviceProperties(handle, &p->properties);
+    vkGetPhysicalDeviceMemoryProperties(handle, &p->memory);
+    if (p->properties.apiVersion < VK_API_VERSION_1_2)
+        return;
+    bool v13 = p->properties.apiVersion >= VK_API_VERSION_1_3;
+
+    VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT};
+    VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = pci ? &bus : NULL};
+    VkPhysicalDeviceMaintenance3Properties limits = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+                                                     .pNext = v13 ? (void *)&sizes : sizes.pNext};
+    VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &limits};
+    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &driver};
+    VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
+    vkGetPhysicalDeviceProperties2(handle, &all);
+    p->driver = driver;
+    p->driver.pNext = NULL;
+    p->max_buffer = limits.maxMemoryAllocationSize;
+    p->subgroup = p->subgroup_min = p->subgroup_max = subgroup.subgroupSize;
+    if (v13 && sizes.minSubgroupSize) {
+        p->subgroup_min = sizes.minSubgroupSize;
+        p->subgroup_max = sizes.maxSubgroupSize;
+    }
+    if (pci)
+        snprintf(p->pci, sizeof p->pci, "%04x:%02x:%02x.%x", bus.pciDomain & 0xFFFF, bus.pciBus & 0xFF, bus.pciDevice & 0xFF, bus.pciFunction & 0xF);
+
+    struct features f;
+    features_chain(&f, v13, coopmat);
+    vkGetPhysicalDeviceFeatures2(handle, &f.base);
+    p->caps = caps_of(&f, &subgroup, v13, coopmat && coopmat_shape(instance, handle));
+
+    VkQueueFamilyProperties families[16];
+    uint32_t n = 16;
+    vkGetPhysicalDeviceQueueFamilyProperties(handle, &n, families);
+    for (uint32_t i = 0; i < n && !p->usable; i++) {
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+            p->family = i;
+            p->timestamp_bits = families[i].timestampValidBits;
+            p->usable = true;
+        }
+    }
+    if (p->timestamp_bits)
+        p->caps |= PITH_VK_CAP(TIMESTAMPS);
+}
+
+size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t cap)
+{
+    VkPhysicalDevice handles[32];
+    uint32_t n = 32;
+    size_t count = 0;
+    if (!instance || vkEnumeratePhysicalDevices(instance, &n, handles) < 0)
+        return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        pith_vk_physical p;
+        physical_fill(instance, handles[i], &p);
+        if (!p.usable)
+            continue;
+        if (count < cap)
+            out[count] = p;
+        count++;
+    }
+    return count;
+}
+
+void pith_vk_caps_describe(uint32_t caps, char *text, size_t size)
+{
+    static const char *const names[] = {
+#define X(NAME, name, what) name,
+        PITH_VK_CAP_MAP(X)
+#undef X
+    };
+    size_t n = 0;
+    if (size)
+        text[0] = '\0';
+    for (int i = 0; i < PITH_VK_CAP_COUNT && n < size; i++)
+        if (caps >> i & 1)
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? "," : "", names[i]);
+}
+
+static pith_status hide_parse(const char *hide, uint32_t *caps)
+{
+    static const struct { const char *name; uint32_t cap; } names[] = {
+#define X(NAME, name, what) {name, PITH_VK_CAP(NAME)},
+        PITH_VK_CAP_MAP(X)
+#undef X
+        {"all", UINT32_MAX}};
+    for (const char *p = hide ? hide : ""; *p;) {
+        size_t n = strcspn(p, ","), i = 0;
+        while (i < sizeof names / sizeof names[0] && (strlen(names[i].name) != n || strncasecmp(names[i].name, p, n) != 0))
+            i++;
+        if (n && i == sizeof names / sizeof names[0]) {
+            char all[256];
+            pith_vk_caps_describe(UINT32_MAX, all, sizeof all);
+            return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "vulkan: hide: expected names of %s or all, got '%.*s'", all, (int)n, p);
+        }
+        if (n)
+            *caps &= ~names[i].cap;
+        p += n + (p[n] == ',');
+    }
+    return PITH_OK;
+}
+
+pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *hide, pith_vk_device *out)
+{
+    *out = (pith_vk_device){.physical = *physical, .caps = physical->caps};
+    PITH_TRY(hide_parse(hide, &out->caps));
+    if (!(out->caps & PITH_VK_CAP(FP16)))
+        out->caps &= ~PITH_VK_CAP(COOPMAT);
+    const VkPhysicalDeviceLimits *limits = &physical->properties.limits;
+    out->shared_bytes = limits->maxComputeSharedMemorySize;
+    out->range_max = limits->maxStorageBufferRange;
+    out->align = (uint32_t)limits->minStorageBufferOffsetAlignment;
+    out->align = out->align < 64 ? 64 : out->align;
+    out->cores = physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU     ? 64
+                 : physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 8
+                                                                                              : 2;
+
+    bool v13 = physical->properties.apiVersion >= VK_API_VERSION_1_3, coopmat = out->caps & PITH_VK_CAP(COOPMAT);
+    struct features f, have;
+    features_chain(&have, v13, coopmat);
+    vkGetPhysicalDeviceFeatures2(physical->handle, &have.base);
+    features_chain(&f, v13, coopmat);
+    bool fp16 = out->caps & PITH_VK_CAP(FP16);
+    f.v11.storageBuffer16BitAccess = fp16;
+    f.v12.shaderFloat16 = fp16;
+    f.v12.shaderInt8 = out->caps & PITH_VK_CAP(INT8) ? VK_TRUE : VK_FALSE;
+    f.v13.shaderIntegerDotProduct = out->caps & PITH_VK_CAP(INTDOT) ? VK_TRUE : VK_FALSE;
+    f.v13.computeFullSubgroups = have.v13.computeFullSubgroups;
+    f.v13.subgroupSizeControl = have.v13.subgroupSizeControl;
+    f.v12.timelineSemaphore = VK_TRUE; /* every Vulkan 1.2 device has it */
+    out->full_subgroups = have.v13.computeFullSubgroups;
+    out->subgroup_control = have.v13.subgroupSizeControl;
+    f.v12.vulkanMemoryModel = coopmat;
+    f.v12.vulkanMemoryModelDeviceScope = coopmat && have.v12.vulkanMemoryModelDeviceScope;
+    f.coopmat.cooperativeMatrix = coopmat;
+
+    const float priority = 1.0f;
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = physical->family,
+                                           .queueCount = 1, .pQueuePriorities = &priority};
+    const char *extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
+                                     .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
+                                     .ppEnabledExtensionNames = extensions};
+    VkResult result = vkCreateDevice(physical->handle, &info, NULL, &out->handle);
+    if (result != VK_SUCCESS) {
+        out->handle = NULL;
+        return pith_vk_check(result, physical->properties.deviceName);
+    }
+    volkLoadDeviceTable(&out->fn, out->handle);
+    out->fn.vkGetDeviceQueue(out->handle, physical->family, 0, &out->queue);
+    return PITH_OK;
+}
+
+void pith_vk_device_destroy(pith_vk_device *device)
+{
+    if (device->handle)
+        device->fn.vkDestroyDevice(device->handle, NULL);
+    device->handle = NULL;
+}
+
+uint64_t pith_vk_memory_free(const pith_vk_physical *p)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < p->memory.memoryHeapCount; i++)
+        if (p->memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
+            total += p->memory.memoryHeaps[i].size;
+    bool own = p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    uint64_t host = pith_os_memory_available_bytes();
+    return !own && host && host < total ? host : total;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Physical devices, what they can do, and a logical device with one compute queue. What a device can do is masked by
+ * `hide`, so that every fallback runs on one device. */
+#ifndef PITH_VK_DEVICE_H
+#define PITH_VK_DEVICE_H
+
+#include "loader.h"
+
+/* X(NAME, "name in hide", what is lost) */
+#define PITH_VK_CAP_MAP(X)                                                            \
+    X(FP16, "fp16", "half arithmetic and 16-bit storage")                             \
+    X(INT8, "int8", "byte arithmetic")                                                \
+    X(INTDOT, "intdot", "packed integer dot products")                                \
+    X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
+    X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
+    X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
+    X(TIMESTAMPS, "timestamps", "timestamp queries")
+
+enum {
+#define X(NAME, name, what) PITH_VK_CAP_BIT_##NAME,
+    PITH_VK_CAP_MAP(X)
+#undef X
+    PITH_VK_CAP_COUNT
+};
+#define PITH_VK_CAP(NAME) (1u << PITH_VK_CAP_BIT_##NAME)
+
+typedef struct pith_vk_physical {
+    VkPhysicalDevice handle;
+    VkPhysicalDeviceProperties properties;
+    VkPhysicalDeviceDriverProperties driver;
+    VkPhysicalDeviceMemoryProperties memory;
+    uint32_t caps;          /* PITH_VK_CAP, nothing hidden */
+    uint32_t subgroup, subgroup_min, subgroup_max;
+    uint32_t family;        /* queue family with compute */
+    uint32_t timestamp_bits;
+    uint64_t max_buffer;    /* bytes of one buffer or allocation */
+    char pci[16];           /* "0000:01:00.0" or "" */
+    bool usable;            /* Vulkan 1.2, a compute queue */
+} pith_vk_physical;
+
+typedef struct pith_vk_device {
+    VkDevice handle;
+    struct VolkDeviceTable fn;
+    pith_vk_physical physical;
+    VkQueue queue;
+    uint32_t caps;          /* what may be used */
+    uint32_t shared_bytes;  /* per workgroup */
+    uint64_t range_max;     /* bytes of one binding */
+    uint32_t align;         /* of a binding's offset; a power of two */
+    uint32_t cores;         /* rough number of compute units, for grids */
+    bool full_subgroups, subgroup_control;
+} pith_vk_device;
+
+/* Fills at most cap entries; returns the number of devices, 0 without a loader. The instance must be held. */
+size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t cap);
+/* hide: comma-separated names of PITH_VK_CAP_MAP, "all" for every one, NULL for none. Errors: INVALID_ARGUMENT, DEVICE. */
+pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *hide, pith_vk_device *out);
+void pith_vk_device_destroy(pith_vk_device *device);
+/* "fp16,int8,subgroup" of a mask. */
+void pith_vk_caps_describe(uint32_t caps, char *text, size_t size);
+uint64_t pith_vk_memory_free(const pith_vk_physical *physical);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Append and attend: the layer's planes as four windows of its buffer, segments as data, and which kernel at which
+ * number of tokens. */
+#include "vulkan.h"
+
+#include <string.h>
+
+#define FEW_TOKENS 4       /* tokens that take the split kernel */
+#define TILE_ROWS 32       /* of attn_tile.comp */
+#define SPLIT_ROWS 8       /* most query heads of a workgroup of attn_split.comp */
+#define SPLITS_MAX 64
+#define HEAD_DIM_MAX 256
+#define GROUP_MAX 512      /* logits of a group in shared memory */
+
+static uint64_t div_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+
+/* A stretch of the layer's buffer that one binding shows: raw K, raw V, core K, core V with the bias. */
+struct window {
+    uint64_t offset, bytes; /* offset aligned for the device */
+};
+
+static void windows_of(const pith_vk_device *d, const pith_kv_layout *l, struct window *w)
+{
+    uint64_t end_raw = l->raw_bytes, core = l->core_heads && l->core_rows;
+    uint64_t begin[4] = {l->raw_k.offset, l->raw_v.offset, core ? l->core_k.offset : 0, core ? l->core_v.offset : 0};
+    uint64_t end[4] = {l->raw_v.offset, end_raw, core ? l->core_v.offset : end_raw, core ? l->bytes : end_raw};
+    for (int i = 0; i < 4; i++) {
+        w[i].offset = begin[i] / d->align * d->align;
+        w[i].bytes = end[i] - w[i].offset;
+        if (i >= 2 && !core) /* no cores: nothing reads it, but something must be bound */
+            w[i].bytes = w[i].bytes < 64 ? w[i].bytes : 64;
+        w[i].bytes = w[i].bytes ? w[i].bytes : 4;
+    }
+}
+
+pith_status pith_vk_kv_check(const pith_vk_device *d, const pith_kv_layout *l)
+{
+    struct window w[4];
+    if (l->head_dim % 8 != 0 || l->head_dim > HEAD_DIM_MAX)
+        return pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: a head width of %d: expected a multiple of 8, at most %d", l->head_dim, HEAD_DIM_MAX);
+    windows_of(d, l, w);
+    for (int i = 0; i < 4; i++)
+        if (w[i].bytes > d->range_max || (d->physical.max_buffer && l->bytes > d->physical.max_buffer))
+            return pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: a layer keeps %llu bytes of keys, %s binds at most %llu: choose a smaller context, "
+                             "cca or a smaller KV type", (unsigned long long)w[i].bytes, d->physical.properties.deviceName,
+                             (unsigned long long)d->range_max);
+    return PITH_OK;
+}
+
+static void bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind)
+{
+    struct window w[4];
+    windows_of(&rec->e->backend->device, l, w);
+    for (int i = 0; i < 4; i++)
+        bind[i] = (pith_vk_bind){&rec->e->kv[node->layer]->vk, w[i].offset, w[i].bytes, write};
+}
+
+static struct pith_vk_plane plane_of(const pith_kv_layout *l, const pith_kv_plane *p, const struct window *w)
+{
+    struct pith_vk_plane r = {.base = (uint32_t)((p->offset - w->offset) / 4), .head = (uint32_t)(p->head_bytes / 4), .row = p->row_bytes / 4};
+    if (l->dtype == PITH_DTYPE_Q8_0) {
+        r.scale = (uint32_t)((p->scale_offset - w->offset) / 2);
+        r.scale_head = (uint32_t)(p->scale_head_bytes / 2);
+    }
+    return r;
+}
+
+static int32_t to_i32(int64_t x) { return x > INT32_MAX ? INT32_MAX : x < INT32_MIN ? INT32_MIN : (int32_t)x; }
+
+static struct pith_vk_bound bound_of(const pith_bound *b)
+{
+    return (struct pith_vk_bound){to_i32(b->min), to_i32(b->max), to_i32(b->shift), b->mul, b->group};
+}
+
+void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, struct pith_vk_attn *out)
+{
+    bool append = node->op == PITH_OP_KV_APPEND;
+    const pith_kv_layout *l = append ? node->u.append.layout : node->u.attend.layout;
+    struct window w[4];
+    windows_of(device, l, w);
+    memset(out, 0, sizeof *out);
+    out->n_head = append ? node->u.append.n_head : node->u.attend.n_head;
+    out->n_kv = l->n_kv;
+    out->core_heads = l->core_heads;
+    out->head_dim = l->head_dim;
+    out->n_fixed = (int32_t)l->n_fixed;
+    out->raw_k = plane_of(l, &l->raw_k, &w[0]);
+    out->raw_v = plane_of(l, &l->raw_v, &w[1]);
+    if (l->core_heads && l->core_rows) {
+        out->core_k = plane_of(l, &l->core_k, &w[2]);
+        out->core_v = plane_of(l, &l->core_v, &w[3]);
+        out->bias_base = (uint32_t)((l->bias_offset - w[3].offset) / 2);
+        out->bias_head = (uint32_t)(l->bias_head_bytes / 2);
+    }
+    if (append) {
+        out->kv_class = node->u.append.kv_class;
+        out->group = l->core_heads ? node->u.append.group : 0;
+        out->n_sinks = node->u.append.n_sinks;
+        out->position = node->u.append.position;
+        out->n_rot = node->u.append.rope.n_rot;
+        out->rope_half = node->u.append.rope.half;
+        out->scale = node->u.append.scale;
+        out->eps = node->u.append.norm_eps;
+    } else {
+        out->kv_class = node->u.attend.kv_class;
+        out->scale = node->u.attend.scale;
+        out->n_segments = node->u.attend.n_segments;
+        for (int32_t i = 0; i < out->n_segments; i++) {
+            const pith_segment *s = &node->u.attend.segments[i];
+            out->segments[i] = (struct pith_vk_segment){.lo = bound_of(&s->lo), .hi = bound_of(&s->hi), .core = s->source == PITH_SEGMENT_CORE,
+                                                        .bias = s->bias};
+        }
+    }
+}
+
+static pith_vk_bind bind_table(const pith_vk_record *rec, int32_t index)
+{
+    const pith_exec *e = rec->e;
+    return (pith_vk_bind){&e->tables, (uint64_t)e->table_of[index] * e->tables_pitch, sizeof(struct pith_vk_attn), false};
+}
+
+static uint32_t kv_type(const pith_kv_layout *l)
+{
+    return l->dtype == PITH_DTYPE_F32 ? 0 : l->dtype == PITH_DTYPE_F16 ? 1 : 2;
+}
+
+void pith_vk_op_append(pith_vk_record *rec, const pith_node *node, int32_t index)
+{
+    pith_exec *e = rec->e;
+    const pith_kv_layout *l = node->u.append.layout;
+    uint32_t group = l->core_heads ? (uint32_t)node->u.append.group : 0, pairs = (uint32_t)node->u.append.rope.n_rot / 2;
+    const struct pith_vk_push_append push = {.ld = (uint32_t)e->plan->graph->values[node->src].cols, .tile = group ? group : 4};
+    uint32_t size = 128; /* vectors of E floats in shared memory, one per 32 invocations */
+    pith_vk_call call = {
+        .variant = PITH_SPV_APPEND,
+        .spec = {size, kv_type(l), (uint32_t)l->head_dim, group ? group : 1, node->u.append.q_norm >= 0, node->u.append.k_norm >= 0},
+        .bind = {pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec), bind_table(rec, index), pith_vk_bind_all(&e->turns, false)},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {rec->n == 1 ? 1 : div_up((uint64_t)rec->n, push.tile) + 1, (uint64_t)l->n_kv}};
+    bind_windows(rec, node, l, true, &call.bind[4]);
+    call.bind[8] = (pith_vk_bind){&e->state[rec->r->stage], e->base_offset, (pairs ? pairs : 1) * 8ull, false};
+    call.bind[9] = (pith_vk_bind){&e->tables, e->freq_offset, (pairs ? pairs : 1) * 4ull, false};
+    call.bind[10] = pith_vk_bind_vector(rec, node->u.append.q_norm);
+    call.bind[11] = pith_vk_bind_vector(rec, node->u.append.k_norm);
+    pith_vk_record_cost(rec, 10.0 * (double)rec->n * (double)push.ld);
+    if (rec->status == PITH_OK)
+        pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+/* ---- attend ----------------------------------------------------------------------------------------------------------- */
+
+/* Do query heads of one KV head see different keys? */
+static bool own_cores(const pith_node *node)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    bool own = false;
+    for (int32_t i = 0; i < node->u.attend.n_segments; i++)
+        own = own || (node->u.attend.segments[i].source == PITH_SEGMENT_CORE && l->core_heads != l->n_kv);
+    return own;
+}
+
+/* Query heads of a workgroup, and workgroups per KV head. */
+static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
+{
+    uint32_t share = (uint32_t)(node->u.attend.n_head / node->u.attend.layout->n_kv);
+    uint32_t heads = own_cores(node) ? 1 : share < most ? share : most;
+    *blocks = (share + heads - 1) / heads;
+    return heads;
+}
+
+/* Parts of the keys of one token: enough workgroups to fill the device. */
+static uint32_t splits_of(const pith_vk_device *d, const pith_node *node)
+{
+    uint32_t blocks;
+    heads_of(node, SPLIT_ROWS, &blocks);
+    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = (4 * d->cores + have - 1) / have;
+    return n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
+}
+
+void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
+{
+    uint64_t tokens = (uint64_t)(plan->n_tokens_max < FEW_TOKENS ? plan->n_tokens_max : FEW_TOKENS);
+    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * splits_of(&b->device, node) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+    s->parts = bytes > s->parts ? bytes : s->parts;
+}
+
+static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int32_t index)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    pith_vk_call call = {.spec = {128, kv_type(l), (uint32_t)l->head_dim},
+                         .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec),
+                                  bind_table(rec, index)}};
+    bind_windows(rec, node, l, false, &call.bind[4]);
+    return call;
+}
+
+static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
+{
+    const pith_vk_device *d = &rec->e->backend->device;
+    const pith_kv_layout *l = node->u.attend.layout;
+    uint32_t blocks, lanes = 1, rows = 1;
+    push.heads = heads_of(node, SPLIT_ROWS, &blocks);
+    push.tokens = 1;
+    push.splits = splits_of(d, node);
+    while (8 * lanes < (uint32_t)l->head_dim)
+        lanes *= 2;
+    while (rows < push.heads)
+        rows *= 2;
+    bool shuffle = (d->caps & PITH_VK_CAP(SUBGROUP)) && lanes <= d->physical.subgroup;
+    pith_vk_call call = attend_call(rec, node, index);
+    call.variant = shuffle ? PITH_SPV_ATTN_SPLIT_SG : PITH_SPV_ATTN_SPLIT;
+    call.spec[3] = lanes;
+    call.spec[4] = rows;
+    call.spec[5] = push.splits > 1;
+    call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
+    call.push = &push;
+    call.push_bytes = sizeof push;
+    call.groups[0] = push.splits;
+    call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
+    call.groups[2] = (uint64_t)rec->n;
+    pith_vk_cmd_dispatch(rec->cmd, &call);
+    if (push.splits == 1)
+        return;
+    const pith_vk_call merge = {.variant = PITH_SPV_ATTN_MERGE,
+                                .spec = {64, 0, (uint32_t)l->head_dim},
+                                .bind = {pith_vk_bind_all(&rec->e->parts, false), pith_vk_bind_value(rec, node->dst, true)},
+                                .push = &push,
+                                .push_bytes = sizeof push,
+                                .groups = {(uint64_t)node->u.attend.n_head, (uint64_t)rec->n}};
+    pith_vk_cmd_dispatch(rec->cmd, &merge);
+}
+
+/* Most keys that one query can see, for the length of submissions. */
+static double keys_most(const pith_node *node)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    return (double)l->raw_rows + (double)l->core_rows;
+}
+
+static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    uint32_t blocks;
+    push.heads = heads_of(node, TILE_ROWS, &blocks);
+    push.tokens = TILE_ROWS / push.heads;
+    push.splits = 1;
+    pith_vk_call call = attend_call(rec, node, index);
+    call.variant = PITH_SPV_ATTN_TILE;
+    call.push = &push;
+    call.push_bytes = sizeof push;
+    call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
+    /* Many tokens at great depth: several dispatches, so that submissions stay short. */
+    double per_token = 4.0 * (double)node->u.attend.n_head * (double)l->head_dim * keys_most(node);
+    uint64_t tiles = div_up((uint64_t)rec->n, push.tokens), step = (uint64_t)(rec->cost_max / (per_token * push.tokens)) + 1;
+    for (uint64_t tile = 0; tile < tiles; tile += step) {
+        uint64_t n = tiles - tile < step ? tiles - tile : step;
+        pith_vk_record_cost(rec, per_token * (double)(n * push.tokens));
+        if (rec->status != PITH_OK)
+            return;
+        push.token0 = (uint32_t)(tile * push.tokens);
+        call.groups[0] = n;
+        pith_vk_cmd_dispatch(rec->cmd, &call);
+    }
+}
+
+void pith_vk_op_attend(pith_vk_record *rec, const pith_node *node, int32_t index)
+{
+    const pith_graph *graph = rec->e->plan->graph;
+    const struct pith_vk_push_attend push = {.ldq = (uint32_t)graph->values[node->src].cols, .ldo = (uint32_t)graph->values[node->dst].cols};
+    if (rec->n > FEW_TOKENS) {
+        attend_many(rec, node, index, push);
+        return;
+    }
+    pith_vk_record_cost(rec, 4.0 * (double)rec->n * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node));
+    if (rec->status == PITH_OK)
+        attend_few(rec, node, index, push);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Products with weights, and table lookup. A few tokens: mat-vec kernels on packed rows. Many: rows are unpacked into
+ * scratch, then one tile kernel multiplies, block of rows by block of rows. */
+#include "vulkan.h"
+
+#include <string.h>
+
+#define FEW_TOKENS 4     /* mat-vec up to so many tokens */
+#define TILE_ROWS 128    /* scratch is rounded up to so many tokens and rows: the largest tile */
+#define DEQUANT_GROUP 64
+
+enum { EPI_STORE, EPI_ADD, EPI_SWIGLU, EPI_SILU_MUL };
+
+static uint64_t div_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+
+/* Are tiles made of floats? Only where a weight holds more than a half can. */
+static bool wants_floats(const pith_vk_group *groups, int32_t n)
+{
+    for (int32_t g = 0; g < n; g++)
+        if (groups[g].format == PITH_VK_FORMAT_F32)
+            return true;
+    return false;
+}
+
+/* Rows of the scratch that holds unpacked weights, of `units` units each. */
+static int64_t scratch_rows(const pith_vk_backend *b, int64_t rows, uint32_t units, bool floats)
+{
+    uint64_t row_bytes = (uint64_t)units * (floats ? 128 : 64);
+    int64_t most = (int64_t)(b->scratch_max / row_bytes) / TILE_ROWS * TILE_ROWS;
+    int64_t wanted = (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    return wanted < most ? wanted : most;
+}
+
+void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
+{
+    const pith_graph *graph = plan->graph;
+    pith_vk_group groups[PITH_WEIGHT_PARTS_MAX];
+    int32_t n = pith_vk_groups_of(&graph->weights[node->u.matmul.weight], groups);
+    int64_t tokens = graph->values[node->src].rows == PITH_ROWS_TOKENS ? plan->n_tokens_max : plan->n_rows_max;
+    if (tokens <= FEW_TOKENS)
+        return;
+    bool floats = wants_floats(groups, n);
+    uint64_t element = floats ? 4 : 2;
+    for (int32_t g = 0; g < n; g++) {
+        uint64_t cols = 32ull * groups[g].units;
+        uint64_t unpacked = (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * cols * element;
+        uint64_t act = div_up((uint64_t)tokens, TILE_ROWS) * TILE_ROWS * cols * element;
+        s->unpacked = unpacked > s->unpacked ? unpacked : s->unpacked;
+        s->act = act > s->act ? act : s->act;
+    }
+}
+
+bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, const pith_weight_desc *weights)
+{
+    if (node->op == PITH_OP_ATTEND)
+        for (int32_t i = 0; i < node->u.attend.n_segments; i++)
+            if (node->u.attend.segments[i].list != PITH_LIST_NONE) {
+                pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: attention over lists of blocks");
+                return false;
+            }
+    if (node->op == PITH_OP_KV_APPEND || node->op == PITH_OP_ATTEND) {
+        const pith_kv_layout *l = node->op == PITH_OP_ATTEND ? node->u.attend.layout : node->u.append.layout;
+        return pith_vk_kv_check(&b->device, l) == PITH_OK;
+    }
+    if (node->op != PITH_OP_MATMUL && node->op != PITH_OP_EMBED)
+        return true;
+    const pith_weight_desc *w = &weights[node->op == PITH_OP_MATMUL ? node->u.matmul.weight : node->u.embed.weight];
+    pith_vk_group groups[PITH_WEIGHT_PARTS_MAX];
+    int32_t n = pith_vk_groups_of(w, groups);
+    for (int32_t g = 0; g < n; g++) {
+        const pith_weight_part *part = &w->parts[groups[g].first_part];
+        if (groups[g].format < 0) {
+            pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: no kernel for tensor type %s", part->name, pith_dtype_get((uint32_t)part->dtype).name);
+            return false;
+        }
+        if (scratch_rows(b, TILE_ROWS, groups[g].units, wants_floats(groups, n)) < TILE_ROWS) {
+            pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: %lld columns", part->name, (long long)part->cols);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- a few tokens --------------------------------------------------------------------------------------------------- */
+
+/* Invocations along K: as many as keep busy, at most a subgroup. */
+static uint32_t lanes_for(uint32_t units, uint32_t most)
+{
+    uint32_t best = 1, best_turns = units;
+    for (uint32_t lanes = 2; lanes <= most && lanes < 2 * units; lanes *= 2) {
+        uint32_t turns = (units + lanes - 1) / lanes;
+        if (turns < best_turns) {
+            best = lanes;
+            best_turns = turns;
+        }
+    }
+    return best;
+}
+
+static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue)
+{
+    const pith_vk_device *d = &rec->e->backend->device;
+    const pith_graph *graph = rec->e->plan->graph;
+    uint32_t ldx = (uint32_t)graph->values[node->src].cols, ldy = (uint32_t)graph->values[node->dst].cols;
+    bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0;
+    uint32_t size = shuffle && d->physical.subgroup > 128 ? d->physical.subgroup : 128;
+    uint32_t lanes = lanes_for(g->units, shuffle ? d->physical.subgroup : 32), rows = 2;
+    struct pith_vk_push_matvec push = {.units = g->units, .rows = (uint32_t)slab->rows, .row0 = (uint32_t)slab->row0,
+                                       .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0, .cols = (uint32_t)g->cols,
+                                       .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
+    memcpy(push.plane, slab->plane, sizeof push.plane);
+    const pith_vk_call call = {
+        .variant = (pith_spv)((shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
+        .spec = {size, lanes, rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, g->cols % 32 != 0 || ldx % 4 != 0},
+        .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
+                 pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {div_up((uint64_t)slab->rows, (uint64_t)(size / lanes) * rows), 1, (uint64_t)rec->n}};
+    pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+/* ---- many tokens ---------------------------------------------------------------------------------------------------- */
+
+static void act_make(pith_vk_record *rec, const pith_node *node, uint32_t cols, uint32_t ldy, bool floats)
+{
+    uint32_t ldx = (uint32_t)rec->e->plan->graph->values[node->src].cols;
+    const struct pith_vk_push_act push = {.cols = cols, .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
+    const pith_vk_call call = {.variant = PITH_SPV_ACT,
+                               .spec = {128, node->u.matmul.norm >= 0, floats, cols % 4 != 0},
+                               .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_all(&rec->e->act, true),
+                                        pith_vk_bind_vector(rec, node->u.matmul.norm)},
+                               .push = &push,
+                               .push_bytes = sizeof push,
+                               .groups = {(uint64_t)rec->n}};
+    pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+/* Rows [row, row + n) of a slab into the scratch. */
+static void unpack(pith_vk_record *rec, const pith_vk_group *g, const pith_vk_slab *slab, int64_t row, int64_t n, bool floats)
+{
+    struct pith_vk_push_dequant push = {.units = g->units, .row0 = (uint32_t)row, .rows = (uint32_t)slab->rows, .n = (uint32_t)n,
+                                        .cols = (uint32_t)g->cols, .ld = 32 * g->units};
+    memcpy(push.plane, slab->plane, sizeof push.plane);
+    const pith_vk_call call = {.variant = (pith_spv)(PITH_SPV_DEQUANT_F32 + g->format),
+                               .spec = {DEQUANT_GROUP, false, floats},
+                               .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_all(&rec->e->unpacked, true), pith_vk_bind_state(rec)},
+                               .push = &push,
+                               .push_bytes = sizeof push,
+                               .groups = {div_up((uint64_t)n * g->units, DEQUANT_GROUP)}};
+    pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, int64_t row0, int64_t n, bool floats, uint32_t epilogue)
+{
+    const uint32_t bm = 64, bn = 32;
+    const struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units, .row0 = (uint32_t)row0,
+                                           .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,
+                                           .ldy = (uint32_t)rec->e->plan->graph->values[node->dst].cols};
+    const pith_vk_call call = {.variant = PITH_SPV_GEMM_TILE,
+                               .spec = {bm / 4 * bn / 4, bm, bn, floats, epilogue, node->u.matmul.bias >= 0, g->pairs},
+                               .bind = {pith_vk_bind_all(&rec->e->act, false), pith_vk_bind_all(&rec->e->unpacked, false),
+                                        pith_vk_bind_value(rec, node->dst, true), {0}, pith_vk_bind_vector(rec, node->u.matmul.bias)},
+                               .push = &push,
+                               .push_bytes = sizeof push,
+                               .groups = {div_up((uint64_t)n, bn), div_up((uint64_t)rec->n, bm)}};
+    pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
+{
+    const pith_vk_weight *w = &rec->e->weights->weights[node->u.matmul.weight];
+    bool few = rec->n <= FEW_TOKENS, floats = wants_floats(w->groups, w->n_groups);
+    if (!few) {
+        pith_vk_record_cost(rec, 0);
+        act_make(rec, node, (uint32_t)w->groups[0].cols, 32 * w->groups[0].units, floats);
+    }
+    for (int32_t i = 0; i < w->n_groups; i++) {
+        const pith_vk_group *g = &w->groups[i];
+        uint32_t epilogue = (uint32_t)node->u.matmul.epilogue;
+        if (epilogue == EPI_SWIGLU && !g->pairs) /* gate, then up on top of it */
+            epilogue = i == 0 ? EPI_STORE : EPI_SILU_MUL;
+        int64_t most = scratch_rows(rec->e->backend, g->rows, g->units, floats);
+        for (int32_t k = 0; k < g->n_slabs; k++) {
+            const pith_vk_slab *slab = &g->slabs[k];
+            int64_t step = few ? slab->rows : most;
+            for (int64_t row = 0; row < slab->rows; row += step) {
+                int64_t n = slab->rows - row < step ? slab->rows - row : step;
+                pith_vk_record_cost(rec, 2.0 * (double)rec->n * (double)n * (double)g->cols);
+                if (rec->status != PITH_OK)
+                    return;
+                if (few) {
+                    matvec(rec, node, g, slab, epilogue);
+                } else {
+                    unpack(rec, g, slab, row, n, floats);
+                    multiply(rec, node, g, slab->row0 + row, n, floats, epilogue);
+                }
+            }
+        }
+    }
+}
+
+/* ---- rows of a table, rows of a value ------------------------------------------------------------------------------- */
+
+void pith_vk_op_embed(pith_vk_record *rec, const pith_node *node)
+{
+    const pith_vk_weight *w = &rec->e->weights->weights[node->u.embed.weight];
+    const pith_vk_group *g = &w->groups[0];
+    pith_vk_record_cost(rec, (double)rec->n * (double)g->cols);
+    for (int32_t k = 0; k < g->n_slabs && rec->status == PITH_OK; k++) {
+        const pith_vk_slab *slab = &g->slabs[k];
+        struct pith_vk_push_dequant push = {.units = g->units, .row0 = (uint32_t)slab->row0, .rows = (uint32_t)slab->rows,
+                                            .n = (uint32_t)rec->n, .cols = (uint32_t)g->cols, .ld = (uint32_t)g->cols,
+                                            .list = PITH_VK_STATE_WORDS};
+        memcpy(push.plane, slab->plane, sizeof push.plane);
+        const pith_vk_call call = {.variant = (pith_spv)(PITH_SPV_DEQUANT_F32 + g->format),
+                                   .spec = {DEQUANT_GROUP, true, true},
+                                   .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec)},
+                                   .push = &push,
+                                   .push_bytes = sizeof push,
+                                   .groups = {div_up((uint64_t)rec->n * g->units, DEQUANT_GROUP)}};
+        pith_vk_cmd_dispatch(rec->cmd, &call);
+    }
+}
+
+void pith_vk_op_rows(pith_vk_record *rec, const pith_node *node)
+{
+    const struct pith_vk_push_rows push = {.cols = (uint32_t)rec->e->plan->graph->values[node->src].cols,
+                                           .list = PITH_VK_STATE_WORDS + (uint32_t)rec->e->plan->n_tokens_max};
+    const pith_vk_call call = {.variant = PITH_SPV_ROWS,
+                               .spec = {128},
+                               .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec)},
+                               .push = &push,
+                               .push_bytes = sizeof push,
+                               .groups = {(uint64_t)rec->n}};
+    pith_vk_record_cost(rec, 1);
+    if (rec->status == PITH_OK)
+        pith_vk_cmd_dispatch(rec->cmd, &call);
+}

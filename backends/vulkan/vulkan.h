@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* The Vulkan backend's own structs, shared by backend.c (buffers), weights.c (packed weights), exec.c (running a plan)
+ * and ops_*.c (one op each as dispatches). */
+#ifndef PITH_VK_VULKAN_H
+#define PITH_VK_VULKAN_H
+
+#include "base/thread.h"
+#include "pack.h"
+#include "run/backend.h"
+#include "transfer.h"
+
+#include "../../shaders/push/attn.h"
+#include "../../shaders/push/matmul.h"
+#include "../../shaders/push/state.h"
+
+typedef struct pith_vk_backend {
+    pith_backend base; /* first */
+    pith_vk_device device;
+    pith_vk_pipelines pipelines;
+    pith_vk_queue queue;
+    pith_vk_transfer transfer;
+    pith_pool *pool;        /* packs weights */
+    uint64_t slab_max;      /* bytes of one slab of a weight */
+    uint64_t scratch_max;   /* bytes of unpacked weights at a time */
+} pith_vk_backend;
+
+static inline pith_vk_backend *pith_vk_of(pith_backend *b) { return (pith_vk_backend *)b; }
+static inline const pith_vk_backend *pith_vk_of_const(const pith_backend *b) { return (const pith_vk_backend *)b; }
+
+struct pith_buf {
+    pith_vk_backend *backend;
+    pith_vk_buffer vk;
+    size_t bytes;           /* as asked for */
+};
+
+/* What tests and `hide` may bend; zeros: the device's own. */
+typedef struct pith_vk_backend_params {
+    const char *hide;       /* device.h; NULL: PITH_VK_HIDE of the environment */
+    uint64_t slab_max, scratch_max;
+    int threads;
+} pith_vk_backend_params;
+
+/* Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT. The instance must be held; the backend holds it on. */
+pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pith_vk_backend_params *params, pith_backend **out);
+
+/* ---- weights ------------------------------------------------------------------------------------------------------ */
+
+/* Consecutive packed rows in one arena, small enough to be bound. */
+typedef struct pith_vk_slab {
+    int32_t arena;
+    uint64_t offset, bytes;
+    int64_t row0, rows;
+    uint32_t plane[PITH_PLANES]; /* first 16-byte unit, from the slab's begin */
+} pith_vk_slab;
+
+/* Parts of one type that one launch computes: all parts stacked, or gate and up with their rows interleaved. */
+typedef struct pith_vk_group {
+    int format;
+    pith_dtype dtype;
+    int32_t first_part, n_parts;
+    bool pairs;             /* packed row 2 r + p is row r of part p */
+    int64_t rows, cols;     /* packed */
+    int64_t col0;           /* result column of its first part's first row */
+    uint32_t units;
+    pith_vk_slab *slabs;    /* [n_slabs], owned */
+    int32_t n_slabs;
+} pith_vk_group;
+
+typedef struct pith_vk_weight {
+    pith_weight_kind kind;
+    int64_t rows, cols;
+    pith_vk_group groups[PITH_WEIGHT_PARTS_MAX];
+    int32_t n_groups;
+    int32_t arena;          /* VECTOR */
+    uint64_t offset;
+} pith_vk_weight;
+
+struct pith_weight_store {
+    pith_vk_backend *backend;
+    pith_vk_weight *weights; /* [n] */
+    int32_t n;
+    pith_vk_buffer *arenas;  /* [n_arenas] */
+    uint64_t *arena_bytes;
+    int32_t n_arenas;
+};
+
+pith_status pith_vk_weights_bytes(const pith_backend *b, const pith_weight_desc *descs, int32_t n, size_t *out);
+pith_status pith_vk_weights_create(pith_backend *b, const pith_weight_desc *descs, int32_t n,
+                                   void (*read_done)(const pith_weight_part *, size_t, size_t, void *), pith_progress_fn progress,
+                                   void *user, pith_weight_store **out);
+void pith_vk_weights_destroy(pith_weight_store **store);
+const char *pith_vk_weights_layout(const pith_weight_store *store, int32_t index, int32_t part);
+/* The groups of a matrix, without slabs; returns their number. */
+int32_t pith_vk_groups_of(const pith_weight_desc *d, pith_vk_group *groups);
+
+/* ---- executor ------------------------------------------------------------------------------------------------------ */
+
+#define PITH_VK_RECORDINGS 6
+
+/* Command buffers for one stage and number of tokens or rows; replayed as they are. */
+typedef struct pith_vk_recording {
+    pith_stage stage;
+    int32_t n;
+    bool timed;
+    pith_vk_cmd *cmds;      /* [n_cmds], one submission each */
+    int32_t n_cmds, cap_cmds;
+    uint64_t used;          /* clock of last use; 0: empty */
+} pith_vk_recording;
+
+typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree */
+    uint64_t arena, arena_scale, unpacked, act, parts, state, tables, turns, result;
+    int32_t n_pairs;        /* of the rotation */
+    int32_t head_cols;      /* widest result of the head stage */
+} pith_vk_sizes;
+
+struct pith_exec {
+    pith_vk_backend *backend;
+    const pith_plan *plan;
+    const pith_weight_store *weights;
+    pith_buf *const *kv;
+    int32_t n_layers;
+    pith_vk_sizes sizes;
+    pith_vk_buffer arena, unpacked, act, parts;
+    pith_vk_buffer state[2];   /* per stage; host writes, shaders read: struct pith_vk_state, ids, rows, rotation of pos0 */
+    pith_vk_buffer tables;     /* struct pith_vk_attn of every node that has one, `tables_pitch` apart, then frequencies */
+    pith_vk_buffer turns;      /* rotation by t, t in [0, n_tokens_max) */
+    pith_vk_buffer result[2];  /* per stage: epoch, then the head's last value */
+    uint64_t tables_pitch, freq_offset, base_offset;
+    int32_t *table_of;         /* [n_nodes], index of the node's struct or -1 */
+    const pith_rope *rope;     /* of the graph; NULL: none */
+    int32_t head_value;        /* copied to result after the head stage; -1: none */
+    pith_vk_recording recordings[PITH_VK_RECORDINGS];
+    uint64_t clock;
+    uint32_t epoch[2];         /* last submitted */
+    bool pending[2];           /* submitted, epoch not yet checked */
+    uint64_t value[2];         /* timeline of the stage's last submission */
+    int32_t head_rows;         /* of the last head run */
+    /* Timings: two timestamps a node. */
+    VkQueryPool queries;
+    bool timed;
+    uint64_t *node_ns;
+};
+
+/* A recording in progress. */
+typedef struct pith_vk_record {
+    pith_exec *e;
+    pith_vk_recording *r;
+    pith_vk_cmd *cmd;       /* the current command buffer */
+    int32_t n;              /* tokens, or rows wanted */
+    double cost, cost_max;  /* FLOP in it so far; where the next one begins */
+    pith_status status;
+} pith_vk_record;
+
+pith_status pith_vk_exec_bytes(const pith_backend *b, const pith_plan *plan, size_t *out);
+pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pith_exec **out);
+void pith_vk_exec_destroy(pith_exec **e);
+pith_status pith_vk_run(pith_exec *e, const pith_step *step);
+pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
+size_t pith_vk_timings(pith_exec *e, pith_timing *out, size_t cap);
+
+/* record.c, profile.c */
+pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pith_vk_recording **out);
+pith_status pith_vk_recordings_warm(pith_exec *e);
+void pith_vk_recordings_fini(pith_exec *e);
+void pith_vk_timings_begin(pith_vk_record *rec);
+void pith_vk_timings_mark(pith_vk_record *rec, int32_t node, int which);
+void pith_vk_timings_collect(pith_exec *e);
+
+/* Ends the current command buffer and begins the next one if `flop` more would make it too long. */
+void pith_vk_record_cost(pith_vk_record *rec, double flop);
+/* Rows of a value at this recording's size. */
+int32_t pith_vk_rows_of(const pith_vk_record *rec, int32_t value);
+pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write);
+pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight); /* weight -1: an empty binding */
+pith_vk_bind pith_vk_bind_all(const pith_vk_buffer *buffer, bool write);
+pith_vk_bind pith_vk_bind_slab(const pith_vk_record *rec, const pith_vk_slab *slab);
+pith_vk_bind pith_vk_bind_state(const pith_vk_record *rec);
+
+/* ---- ops: dispatches of one node ------------------------------------------------------------------------------------ */
+
+void pith_vk_op_embed(pith_vk_record *rec, const pith_node *node);
+void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node);
+void pith_vk_op_append(pith_vk_record *rec, const pith_node *node, int32_t index);
+void pith_vk_op_attend(pith_vk_record *rec, const pith_node *node, int32_t index);
+void pith_vk_op_rows(pith_vk_record *rec, const pith_node *node);
+/* Scratch that a node needs at the plan's sizes. */
+void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s);
+void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s);
+/* The struct that shaders read for an append or attend node; offsets count from the windows of pith_vk_kv_windows. */
+void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, struct pith_vk_attn *out);
+/* Whether the layer's planes fit the device's bindings; says why not. */
+pith_status pith_vk_kv_check(const pith_vk_device *device, const pith_kv_layout *layout);
+bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, const pith_weight_desc *weights);
+
+#endif
