@@ -5,6 +5,7 @@
 
 #include <pith/pith.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ void pith_os_unmap(pith_mapping *mapping);
 void pith_os_map_drop(const pith_mapping *mapping, size_t offset, size_t size);
 /* Whether the file under the mapping still has its size: a shrunken file would raise SIGBUS on reading. */
 pith_status pith_os_map_check(const pith_mapping *mapping, const char *path);
+
+/* Makes a folder; whether it is there afterwards. */
+bool pith_os_folder_make(const char *path);
 
 void *pith_os_pages_alloc(size_t size);
 void pith_os_pages_free(void *p, size_t size);

@@ -67,6 +67,11 @@ pith_status pith_os_map_check(const pith_mapping *mapping, const char *path)
     return PITH_OK;
 }
 
+bool pith_os_folder_make(const char *path)
+{
+    return mkdir(path, 0755) == 0 || errno == EEXIST;
+}
+
 void *pith_os_pages_alloc(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
