@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "json_out.h"
 #include "progress.h"
+#include "signals.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +49,10 @@ bool cli_answer_piece(const pith_piece *piece, void *user)
     memcpy(a->text + a->n_text, piece->text, piece->n_bytes);
     a->n_text += piece->n_bytes;
     a->text[a->n_text] = '\0';
-    if (!a->print || piece->n_bytes == 0)
-        return true;
-    return fwrite(piece->text, 1, piece->n_bytes, stdout) == piece->n_bytes && fflush(stdout) == 0;
+    if (a->print && piece->n_bytes > 0
+        && (fwrite(piece->text, 1, piece->n_bytes, stdout) != piece->n_bytes || fflush(stdout) != 0))
+        return false;
+    return !cli_signals_caught(); /* a signal between two steps finds no step to cancel */
 }
 
 void cli_answer_end(const cli_answer *answer)

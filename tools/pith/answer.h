@@ -19,7 +19,7 @@ typedef struct cli_answer {
     size_t n_ids, cap_ids;
 } cli_answer;
 
-/* A pith_piece_fn; `user` is the cli_answer. False when stdout is gone. */
+/* A pith_piece_fn; `user` is the cli_answer. False when stdout is gone or a signal came. */
 bool cli_answer_piece(const pith_piece *piece, void *user);
 /* Ends the last line of what was printed. */
 void cli_answer_end(const cli_answer *answer);

@@ -52,6 +52,8 @@ int cli_fail(pith_status status, const char *format, ...)
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     const char *detail = pith_last_error();
+    if (strncmp(detail, what, strlen(what)) == 0) /* the library named the file itself */
+        return cli_error(cli_exit_code(status), "%s", detail);
     return cli_error(cli_exit_code(status), "%s: %s", what, detail[0] ? detail : pith_status_sentence(status));
 }
 

@@ -55,7 +55,7 @@ static bool on_logits(int32_t position, const float *logits, int32_t n_vocab, vo
         s->bucket_n[bucket]++;
         s->bucket_nll[bucket] += nll;
     }
-    return true;
+    return !cli_signals_caught();
 }
 
 static void on_progress(uint64_t done, uint64_t total, void *user)
@@ -76,6 +76,8 @@ static int sequence_score(scoring *s, pith_session *session, const int32_t *ids,
         pith_session_clear(session);
         pith_step_hooks hooks = {.want = PITH_WANT_ALL, .logits = on_logits, .progress = on_progress, .user = s};
         pith_status status = pith_session_step(session, s->window, (size_t)s->n_window, &hooks);
+        if (status == PITH_OK && cli_signals_caught())
+            status = PITH_ERROR_CANCELLED;
         if (status != PITH_OK) {
             json_decref(s->top1_window);
             return status == PITH_ERROR_CANCELLED ? CLI_INTERRUPTED : cli_fail(status, "perplexity");

@@ -105,17 +105,13 @@ void cli_help_command(FILE *out, const cli_command *command)
     fputs("\nExamples:\n", out);
     for (const char *const *e = command->examples; *e; e += 2)
         fprintf(out, "  %s\n      %s\n", e[0], e[1]);
-    const char *groups[16];
-    size_t n_groups = 0;
-    for (int id = 0; id < OPT_COUNT; id++) { /* groups in the order of their first option */
-        size_t g = 0;
-        while (g < n_groups && strcmp(groups[g], cli_options[id].group) != 0)
-            g++;
-        if (g == n_groups && (cli_options[id].commands & command->bit) && n_groups < 16)
-            groups[n_groups++] = cli_options[id].group;
-    }
-    for (size_t g = 0; g < n_groups; g++) {
-        fprintf(out, "\n%s:\n", groups[g]);
+    static const char *const groups[] = {"Model and input", "Tests", "Attention and context", "Sampling", "Device", "Output"};
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+        bool any = false;
+        for (int id = 0; id < OPT_COUNT && !any; id++)
+            any = (cli_options[id].commands & command->bit) && strcmp(cli_options[id].group, groups[g]) == 0;
+        if (any)
+            fprintf(out, "\n%s:\n", groups[g]);
         for (int id = 0; id < OPT_COUNT; id++)
             if ((cli_options[id].commands & command->bit) && strcmp(cli_options[id].group, groups[g]) == 0)
                 option_print(out, &cli_options[id]);

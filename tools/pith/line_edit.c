@@ -14,6 +14,7 @@
 #ifdef CLI_HAVE_LIBEDIT
 #include <histedit.h>
 #include <locale.h>
+#include <wchar.h>
 #endif
 
 struct cli_line_edit {
@@ -33,6 +34,27 @@ static char *prompt(EditLine *el)
     (void)el;
     static char text[] = "> ";
     return text;
+}
+
+/* One character from the terminal. libedit's own reader goes on after a signal; here it ends the line. */
+static int character_read(EditLine *el, wchar_t *out)
+{
+    (void)el;
+    mbstate_t state;
+    memset(&state, 0, sizeof state);
+    for (;;) {
+        char byte;
+        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n <= 0)
+            return (int)n;
+        size_t used = mbrtowc(out, &byte, 1, &state);
+        if (used == (size_t)-1) { /* not a character of this locale: dropped */
+            memset(&state, 0, sizeof state);
+            continue;
+        }
+        if (used != (size_t)-2)
+            return 1;
+    }
 }
 
 /* The history file's path, its directories made; NULL when there is no home. */
@@ -69,6 +91,7 @@ static void editor_open(cli_line_edit *e)
     el_set(e->el, EL_PROMPT, prompt);
     el_set(e->el, EL_EDITOR, "emacs");
     el_set(e->el, EL_SIGNAL, 0);
+    el_set(e->el, EL_GETCFN, character_read);
     el_set(e->el, EL_HIST, history, e->history);
     el_source(e->el, NULL);
 }

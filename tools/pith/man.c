@@ -27,21 +27,45 @@ static void escaped(FILE *out, const char *text, size_t n)
     }
 }
 
-static void text_line(FILE *out, const char *text)
+/* text[0..n) as source lines of less than 80 bytes, broken at spaces. */
+static void filled(FILE *out, const char *text, size_t n)
 {
-    escaped(out, text, strlen(text));
+    size_t column = 0;
+    while (n > 0) {
+        size_t word = 0, width = 0;
+        for (; word < n && text[word] != ' '; word++)
+            width += strchr("\\-", text[word]) ? 2 : strchr("'~", text[word]) ? 5 : 1;
+        if (column > 0 && column + 1 + width > 77) {
+            fputc('\n', out);
+            column = 0;
+        }
+        if (column > 0)
+            fputc(' ', out);
+        escaped(out, text, word);
+        column += width + (column > 0);
+        text += word;
+        n -= word;
+        while (n > 0 && *text == ' ') {
+            text++;
+            n--;
+        }
+    }
     fputc('\n', out);
 }
 
-/* One sentence per source line, as roff likes it; blank lines become paragraphs. */
+static void text_line(FILE *out, const char *text)
+{
+    filled(out, text, strlen(text));
+}
+
+/* Each sentence starts a source line, as roff likes it; blank lines become paragraphs. */
 static void paragraphs(FILE *out, const char *text)
 {
     while (*text) {
         size_t n = 0;
         while (text[n] && text[n] != '\n' && !(n > 0 && text[n] == ' ' && text[n - 1] == '.'))
             n++;
-        escaped(out, text, n);
-        fputc('\n', out);
+        filled(out, text, n);
         text += n;
         if (text[0] == '\n' && text[1] == '\n') {
             fputs(".PP\n", out);
@@ -89,10 +113,12 @@ void cli_man(FILE *out)
     }
     fputs(".SH DESCRIPTION\n"
           ".B pith\n"
-          "runs llama\\-family language models from GGUF files on the machine that you own, over inputs as long as books.\n"
-          "Its attention (CCA, Core Context Aware) keeps the last tokens exactly and stands one core in for each group of\n"
-          "older ones, so that memory stays small and speed does not fall with depth; exact details from far back can be\n"
-          "lost by that, and\n.B \\-\\-attn full\nkeeps them.\n.SH COMMANDS\n", out);
+          "runs llama\\-family language models from GGUF files on the machine that\n"
+          "you own, over inputs as long as books.\n"
+          "Its attention (CCA, Core Context Aware) keeps the last tokens exactly and\n"
+          "stands one core in for each group of older ones, so that memory stays\n"
+          "small and speed does not fall with depth; exact details from far back can\n"
+          "be lost by that, and\n.B \\-\\-attn full\nkeeps them.\n.SH COMMANDS\n", out);
     for (size_t i = 0; i < cli_n_commands; i++) {
         const cli_command *c = &cli_commands[i];
         fprintf(out, ".SS pith %s\n", c->name);
@@ -112,7 +138,8 @@ void cli_man(FILE *out)
     for (size_t i = 0; i < cli_n_commands; i++)
         for (const char *const *e = cli_commands[i].examples; *e; e += 2) {
             fputs(".TP\n.B ", out);
-            text_line(out, e[0]);
+            escaped(out, e[0], strlen(e[0]));
+            fputc('\n', out);
             text_line(out, e[1]);
         }
     fputs(".SH ENVIRONMENT\n"
@@ -124,6 +151,7 @@ void cli_man(FILE *out)
           ".TP\n.I $PITH_CACHE, $XDG_CACHE_HOME/pith, \\(ti/.cache/pith\nPulled models, in the first that is set.\n"
           ".TP\n.I $XDG_STATE_HOME/pith/history, \\(ti/.local/state/pith/history\nLines typed in chats.\n"
           ".SH EXIT STATUS\n"
-          "0 success, 1 failure while running, 2 wrong command line, 3 model or input file missing or invalid,\n"
-          "4 not enough memory or a device that fails, 130 stopped by Ctrl\\-C, 143 terminated.\n", out);
+          "0 success, 1 failure while running, 2 wrong command line,\n"
+          "3 model or input file missing or invalid, 4 not enough memory or a device\n"
+          "that fails, 130 stopped by Ctrl\\-C, 143 terminated.\n", out);
 }

@@ -122,6 +122,8 @@ const cli_option cli_options[OPT_COUNT] = {
     [OPT_CPU_MASK] = {.name = "cpu-mask", .kind = CLI_MASK, .commands = COMPUTES, .group = DEVICE, .argument = "SETS",
         .choices = "scalar|avx2|avx512|vnni|bf16", .otherwise = "all that the processor has",
         .help = "Instruction sets that may be used: a number, or names such as avx2 or avx2,avx512"},
+    [OPT_EXACT] = {.name = "exact", .kind = CLI_FLAG, .commands = COMPUTES, .group = DEVICE,
+        .help = "Multiply with f32 weights and unrounded activations: slow and large, to compare methods and engines"},
     [OPT_CHECK_TENSORS] = {.name = "check-tensors", .kind = CLI_FLAG, .commands = COMPUTES, .group = DEVICE,
         .help = "Look for values that are not finite while loading the weights"},
     [OPT_TENSORS] = {.name = "tensors", .kind = CLI_FLAG, .commands = CLI_INFO, .group = OUTPUT, .no_env = true,

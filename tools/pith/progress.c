@@ -42,20 +42,21 @@ static void amounts_format(char *out, size_t size)
                  (unsigned long long)bar.total, rate < 100.0 ? 1 : 0, rate, eta);
 }
 
-/* "reading  42 % [########............] 4096 of 9752 tokens, 702 tokens/s, 8.1 s left", cut to the terminal's width. */
+/* "reading  42 % [########............] 4096 of 9752 tokens, 702 tokens/s, 8.1 s left". On a narrow terminal the bar
+ * shrinks first, then the end is cut. */
 static void line_draw(void)
 {
-    char amounts[160], cells[21], line[256];
+    char amounts[160], cells[21] = "";
     amounts_format(amounts, sizeof amounts);
-    double part = bar.total ? (double)bar.done / (double)bar.total : 0.0;
-    int filled = (int)(part * 20.0);
-    memset(cells, '.', 20);
-    memset(cells, '#', (size_t)(filled > 20 ? 20 : filled));
-    cells[20] = '\0';
-    snprintf(line, sizeof line, "%s %3d %% [%s] %s", bar.what, (int)(part * 100.0), cells, amounts);
     struct winsize size;
     int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
-    fprintf(stderr, "\r%.*s\033[K", columns, line);
+    double part = bar.total ? (double)bar.done / (double)bar.total : 0.0;
+    int width = columns - (int)(strlen(bar.what) + strlen(amounts)) - 10;
+    width = width > 20 ? 20 : width < 4 ? 4 : width;
+    memset(cells, '.', (size_t)width);
+    memset(cells, '#', (size_t)(part * width));
+    fprintf(stderr, "\r%.*s %3d %% [%s] %.*s\033[K", columns, bar.what, (int)(part * 100.0), cells,
+            columns > width + 10 + (int)strlen(bar.what) ? columns - width - 10 - (int)strlen(bar.what) : 0, amounts);
     fflush(stderr);
     bar.shown = true;
 }

