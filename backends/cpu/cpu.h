@@ -13,10 +13,17 @@ typedef struct pith_cpu_backend {
     pith_backend base; /* first */
     pith_cpu_kernels kernels;
     pith_pool *pool;
+    bool exact; /* matrices of every type run as F32 */
 } pith_cpu_backend;
 
 static inline pith_cpu_backend *pith_cpu_of(pith_backend *b) { return (pith_cpu_backend *)b; }
 static inline const pith_cpu_backend *pith_cpu_of_const(const pith_backend *b) { return (const pith_cpu_backend *)b; }
+
+/* The type that a matrix of the file's type `dtype` runs as. */
+static inline pith_dtype pith_cpu_runs_as(const pith_cpu_backend *cpu, pith_dtype dtype)
+{
+    return cpu->exact ? PITH_DTYPE_F32 : dtype;
+}
 
 struct pith_buf {
     uint8_t *data;

@@ -46,7 +46,7 @@ static pith_status measure(const pith_cpu_backend *cpu, const pith_plan *plan, s
         const pith_weight_desc *d = &graph->weights[node->u.matmul.weight];
         for (int32_t p = 0; p < d->n_parts; p++) {
             pith_cpu_matrix m;
-            PITH_TRY(pith_cpu_matrix_init(&m, &cpu->kernels, d->parts[p].dtype, d->parts[p].rows, d->parts[p].cols));
+            PITH_TRY(pith_cpu_matrix_init(&m, &cpu->kernels, pith_cpu_runs_as(cpu, d->parts[p].dtype), d->parts[p].rows, d->parts[p].cols));
             at_least(&s->act[m.act], pith_cpu_act_bytes(m.act, cols, rows));
             at_least(&own_act, pith_cpu_act_bytes(m.act, cols, 1));
             at_least(&s->own_panel, pith_cpu_matmul_scratch_bytes(&cpu->kernels, &m, rows));

@@ -11,7 +11,7 @@
 #define PIECE_BYTES ((size_t)8 << 20)
 
 /* Bytes of a weight in this backend; fills `w` but for its memory. */
-static pith_status weight_layout(const pith_cpu_kernels *k, const pith_weight_desc *d, pith_cpu_weight *w, size_t *bytes)
+static pith_status weight_layout(const pith_cpu_backend *cpu, const pith_weight_desc *d, pith_cpu_weight *w, size_t *bytes)
 {
     *w = (pith_cpu_weight){.kind = d->kind, .n_parts = d->n_parts, .rows = pith_weight_rows(d), .cols = pith_weight_cols(d)};
     *bytes = 0;
@@ -28,7 +28,7 @@ static pith_status weight_layout(const pith_cpu_kernels *k, const pith_weight_de
     case PITH_WEIGHT_MATRIX:
         for (int32_t p = 0; p < d->n_parts; p++) {
             const pith_weight_part *part = &d->parts[p];
-            pith_status status = pith_cpu_matrix_init(&w->parts[p], k, part->dtype, part->rows, part->cols);
+            pith_status status = pith_cpu_matrix_init(&w->parts[p], &cpu->kernels, pith_cpu_runs_as(cpu, part->dtype), part->rows, part->cols);
             if (status != PITH_OK)
                 return pith_fail_in(status, "%s", part->name);
             if (!pith_size_add(*bytes, w->parts[p].bytes, bytes))
@@ -45,7 +45,7 @@ pith_status pith_cpu_weights_bytes(const pith_backend *b, const pith_weight_desc
     for (int32_t i = 0; i < n; i++) {
         pith_cpu_weight w;
         size_t bytes;
-        PITH_TRY(weight_layout(&pith_cpu_of_const(b)->kernels, &descs[i], &w, &bytes));
+        PITH_TRY(weight_layout(pith_cpu_of_const(b), &descs[i], &w, &bytes));
         if (!pith_size_add(*out, bytes, out))
             return pith_fail(PITH_ERROR_FORMAT, "weights: their size overflows");
     }
@@ -56,17 +56,31 @@ pith_status pith_cpu_weights_bytes(const pith_backend *b, const pith_weight_desc
 struct pack_job {
     const pith_cpu_kernels *k;
     const pith_cpu_matrix *m;
-    const void *src;
+    const pith_weight_part *part;
     int64_t row0, row1;
+    float *floats; /* [row1 - row0][cols] when the matrix runs as floats and the file has another type, else NULL */
 };
 
 static void pack_rows(void *user, int i, int n)
 {
     const struct pack_job *job = user;
-    int64_t begin, end;
+    int64_t begin, end, cols = job->m->cols;
     pith_part(job->row1 - job->row0, PITH_CPU_ROW_UNIT, i, n, &begin, &end);
-    if (begin < end)
-        pith_cpu_matrix_pack(job->m, job->k, job->src, job->row0 + begin, job->row0 + end);
+    if (begin >= end)
+        return;
+    if (!job->floats) {
+        pith_cpu_matrix_pack(job->m, job->k, job->part->data, job->row0 + begin, job->row0 + end);
+        return;
+    }
+    size_t row_bytes = pith_dtype_row_bytes(job->part->dtype, (size_t)cols);
+    pith_dequantize(job->part->dtype, (const uint8_t *)job->part->data + (size_t)(job->row0 + begin) * row_bytes,
+                    job->floats + begin * cols, (size_t)((end - begin) * cols));
+    /* The piece as a matrix of its own: strips of 16 rows follow each other. */
+    pith_cpu_matrix piece = *job->m;
+    size_t strip_bytes = piece.bytes / (size_t)((piece.rows + PITH_CPU_ROW_UNIT - 1) / PITH_CPU_ROW_UNIT);
+    piece.data = (uint8_t *)piece.data + (size_t)(job->row0 / PITH_CPU_ROW_UNIT) * strip_bytes;
+    piece.rows = job->row1 - job->row0;
+    pith_cpu_matrix_pack(&piece, job->k, job->floats, begin, end);
 }
 
 /* What create threads through its parts. */
@@ -96,12 +110,19 @@ static pith_status load_matrix(struct loader *l, const pith_weight_part *part, p
     int64_t step = (int64_t)(PIECE_BYTES / (row_bytes ? row_bytes : 1)) / PITH_CPU_ROW_UNIT * PITH_CPU_ROW_UNIT;
     if (step < PITH_CPU_ROW_UNIT * 8)
         step = PITH_CPU_ROW_UNIT * 8;
+    float *floats = NULL;
+    if (m->dtype != part->dtype) {
+        floats = pith_aligned_alloc((size_t)pith_min_i64(step, part->rows) * (size_t)part->cols * sizeof *floats);
+        if (!floats)
+            return pith_fail(PITH_ERROR_NO_MEMORY, "%s: no memory to expand %lld rows", part->name, (long long)step);
+    }
     for (int64_t row = 0; row < part->rows; row += step) {
         int64_t end = pith_min_i64(row + step, part->rows);
-        struct pack_job job = {&l->cpu->kernels, m, part->data, row, end};
+        struct pack_job job = {&l->cpu->kernels, m, part, row, end, floats};
         pith_pool_run(l->cpu->pool, pack_rows, &job);
         piece_done(l, part, (size_t)row * row_bytes, (size_t)(end - row) * row_bytes);
     }
+    pith_aligned_free(floats);
     return PITH_OK;
 }
 
@@ -153,7 +174,7 @@ pith_status pith_cpu_weights_create(pith_backend *b, const pith_weight_desc *des
     for (int32_t i = 0; i < n; i++) {
         pith_cpu_weight *w = &store->weights[i];
         size_t bytes;
-        PITH_TRY_GOTO(weight_layout(&l.cpu->kernels, &descs[i], w, &bytes));
+        PITH_TRY_GOTO(weight_layout(l.cpu, &descs[i], w, &bytes));
         if (w->kind == PITH_WEIGHT_VECTOR)
             PITH_TRY_GOTO(load_vector(&l, &descs[i], w));
         if (w->kind == PITH_WEIGHT_LOOKUP)

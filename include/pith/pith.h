@@ -76,6 +76,8 @@ typedef struct pith_backend_params {
     const char *device; /* "cpu", an index of pith_device_list, or an unambiguous part of a name; NULL: "cpu" */
     int32_t threads;    /* CPU threads; 0: the physical cores that this process may use */
     uint32_t cpu_mask;  /* instruction sets allowed: PITH_CPU_*; all bits: whatever the processor has */
+    bool exact;         /* weights are expanded to f32 and activations never rounded: several times the memory and the
+                           time, for comparing methods and engines to more digits than 8-bit activations allow */
 } pith_backend_params;
 
 enum { PITH_CPU_SCALAR = 0, PITH_CPU_AVX2 = 1, PITH_CPU_AVX512 = 2, PITH_CPU_VNNI = 4, PITH_CPU_BF16 = 8 };
