@@ -33,7 +33,8 @@ OUTSIDE = {
     "dlfcn.h": ("backends", "tests"), "vulkan/vulkan.h": ("backends/vulkan",), "volk.h": ("backends/vulkan",),
     "zlib.h": ("tools", "tests"), "pthread.h": ("src/base", "backends", "tools", "tests"),
 }
-SYSTEM_FOLDERS = ("src/base", "tools", "tests")  # where the operating system's headers may be included
+# Where the operating system's headers may be included; the last one keeps a cache file of its own.
+SYSTEM_PLACES = ("src/base", "tools", "tests", "backends/vulkan/pipeline.c")
 LENGTH_WARN, LENGTH_FAIL = 400, 600
 CODE = (".c", ".h", ".def", ".py", ".sh", ".cmake", ".comp", ".glsl", ".cpp")
 C_LIKE = (".c", ".h", ".def", ".comp", ".glsl")
@@ -108,7 +109,7 @@ def check_outside(path, name, outside):
         if not path.startswith(OUTSIDE[name]):
             problem(path, "<%s> belongs to %s only" % (name, ", ".join(OUTSIDE[name])))
         outside.setdefault(user, set()).add(name)
-    elif not path.startswith(SYSTEM_FOLDERS):
+    elif not path.startswith(SYSTEM_PLACES):
         problem(path, "<%s>: the operating system is reached through src/base only" % name)
 
 

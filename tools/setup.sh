@@ -33,7 +33,7 @@ done
 
 cd "$here"
 # shellcheck disable=SC2086
-need_packages $PACKAGES_BUILD
+need_packages $PACKAGES_BUILD $PACKAGES_GPU
 if [ ! -f build/release/CMakeCache.txt ]; then
     say "configuring"
     # shellcheck disable=SC2086

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every header compiles alone: pith.h as strict C11 and C++17, the internal ones as C11.
 
-usage: headers_alone.py ROOT CC CXX      (CXX empty: that part is left out, and said)
+usage: headers_alone.py ROOT CC CXX [FOLDER...]      (CXX empty: that part is left out, and said)
+FOLDERs are searched for generated headers; without one of its generated headers a header is left out.
 """
 import os
 import subprocess
@@ -18,7 +19,8 @@ def compile_text(command, text):
 
 
 def main():
-    root, cc, cxx = sys.argv[1:]
+    root, cc, cxx = sys.argv[1:4]
+    generated = [f for f in sys.argv[4:] if os.path.isdir(f)]
     include = ["-I", os.path.join(root, "include")]
     public = "#include <pith/pith.h>\nint main(void) { return pith_version() == 0; }\n"
     cases = [("pith.h, C11", [cc, "-std=c11", "-pedantic", "-xc"] + STRICT + include, public)]
@@ -35,8 +37,11 @@ def main():
                     continue
                 dirs = ["-I", os.path.join(root, "src")]
                 parts = path.split(os.sep)
+                if parts[1] == "vulkan" and not generated:
+                    continue
                 if top == "backends":
-                    dirs += ["-I", os.path.join(root, *parts[:2])]
+                    dirs += ["-I", os.path.join(root, *parts[:2]), "-I", root, "-I", os.path.join(root, "shaders")]
+                    dirs += [x for f in generated for x in ("-I", f)]
                 command = [cc, "-std=c11", "-D_GNU_SOURCE", "-xc", "-Wno-unused-function"] + STRICT + include + dirs
                 cases.append((path, command, '#include "%s"\ntypedef int not_empty;\n' % os.path.abspath(os.path.join(folder, name))))
     failed = 0
