@@ -2,8 +2,8 @@
 """Perplexity of the engine beside the brute-force evaluation of the formulas (tests/reference/dense_cca.py).
 
 usage: check_cca.py --pith PITH -m MODEL [--tokens FILE | --random N] [-c N] [--tolerance 0.001] [--only NAME]
-Both see the same token ids and a float32 KV store. On a model with float weights the two compute the same numbers but
-for rounding; quantised weights make the engine round activations too, which the reference does not: use an F32 copy.
+Both see the same token ids and a float32 KV store, and the engine runs in its exact mode (f32 weights, activations never
+rounded), so that the two compute the same numbers but for the order of sums.
 Prints a row per setting and exits 1 when one differs by more than the tolerance (of the perplexity).
 """
 import argparse
@@ -50,7 +50,7 @@ def reference(args, tokens, setting):
 
 
 def engine(args, tokens, setting):
-    command = [args.pith, "perplexity", "-m", args.model, "--tokens-file", tokens, "--kv-type", "f32", "--json", "--quiet"]
+    command = [args.pith, "perplexity", "-m", args.model, "--tokens-file", tokens, "--kv-type", "f32", "--exact", "--json", "--quiet"]
     if args.context:
         command += ["-c", str(args.context)]
     if setting is None:
