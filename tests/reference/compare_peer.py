@@ -59,7 +59,9 @@ class Pith:
 
     def run(self, line, **names):
         command = [self.args.pith] + [w.format(model=self.model, **names) for w in shlex.split(line)]
-        done = subprocess.run(command + shlex.split(self.args.pith_args), capture_output=True, text=True)
+        if command[1] != "tokenize":
+            command += shlex.split(self.args.pith_args)
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit("%s failed:\n%s" % (" ".join(command), done.stderr[-2000:]))
         return json.loads(done.stdout)
