@@ -6,7 +6,7 @@
 void pith_mm_sweep_run(const pith_mm_sweep *s, const pith_cpu_matmul_job *job)
 {
     const int64_t units = (job->m->cols + s->unit_elems - 1) / s->unit_elems;
-    const int64_t passes = (units * s->unit_elems + s->cols_max - 1) / s->cols_max;
+    const int64_t passes = pith_mm_ranges(job->m->cols, s->cols_max);
     const size_t stride = pith_mm_act_stride(job->m->act, job->m->cols);
     uint8_t *panel = job->scratch;
     float *part = (float *)(void *)(panel + PITH_MM_PANEL_BYTES);
@@ -15,7 +15,7 @@ void pith_mm_sweep_run(const pith_mm_sweep *s, const pith_cpu_matmul_job *job)
         for (int64_t row = job->row0; row < job->row1; row += 16 * s->strips) {
             const int strips = (int)pith_min_i64(s->strips, (job->row1 - row + 15) / 16);
             for (int64_t pass = 0; pass < passes; pass++) {
-                const int64_t u0 = units * pass / passes, u1 = units * (pass + 1) / passes;
+                const int64_t u0 = pith_mm_range(units, pass, passes), u1 = pith_mm_range(units, pass + 1, passes);
                 const uint8_t *act = job->act + (size_t)t0 * stride + (size_t)u0 * s->act_unit_bytes;
                 s->fill(job, strips, row, u0, u1, panel);
                 for (int64_t i = 0; i < tiles; i++) {

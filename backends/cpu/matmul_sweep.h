@@ -27,6 +27,11 @@ typedef struct pith_mm_sweep {
     void (*finish)(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, const float *sum);
 } pith_mm_sweep;
 
+/* The column ranges of n_cols columns in units: range i of n is [pith_mm_range(i), pith_mm_range(i + 1)), in units. Kernels
+ * that start a new sum per range must use the same ones for few tokens. */
+static inline int64_t pith_mm_ranges(int64_t n_cols, int64_t cols_max) { return (n_cols + cols_max - 1) / cols_max; }
+static inline int64_t pith_mm_range(int64_t units, int64_t i, int64_t n) { return units * i / n; }
+
 void pith_mm_sweep_run(const pith_mm_sweep *s, const pith_cpu_matmul_job *job);
 
 #endif

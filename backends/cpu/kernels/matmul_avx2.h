@@ -22,6 +22,9 @@
 #define PITH_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* The value is needed here and now: keeps the compiler from collecting all products first and spilling them. */
+#define PITH_PIN(v) __asm__("" : "+x"(v))
+
 PITH_INLINE bool has_mins(pith_dtype type)
 {
     return type == PITH_DTYPE_Q4_1 || type == PITH_DTYPE_Q5_1 || type == PITH_DTYPE_Q2_K || type == PITH_DTYPE_Q4_K || type == PITH_DTYPE_Q5_K;

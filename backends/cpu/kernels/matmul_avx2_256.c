@@ -151,6 +151,8 @@ PITH_INLINE void tile(const uint8_t *panel, const uint8_t *act, size_t stride, i
                     const __m256i p0 = product16(type, w0, a), p1 = product16(type, w1, a);
                     sum[0][c] = j % chain ? _mm256_add_epi16(sum[0][c], p0) : p0;
                     sum[1][c] = j % chain ? _mm256_add_epi16(sum[1][c], p1) : p1;
+                    PITH_PIN(sum[0][c]);
+                    PITH_PIN(sum[1][c]);
                     if (j % chain == chain - 1) {
                         dot[0][c] = _mm256_add_epi32(dot[0][c], _mm256_madd_epi16(sum[0][c], load(scale)));
                         dot[1][c] = _mm256_add_epi32(dot[1][c], _mm256_madd_epi16(sum[1][c], load(scale + 32)));

@@ -90,6 +90,8 @@ PITH_INLINE void tile(const uint8_t *panel, const uint8_t *act, size_t stride, i
                 const __m256i p0 = product16(type, w0, a), p1 = product16(type, w1, a);
                 sum[0][c] = j % chain ? _mm256_add_epi16(sum[0][c], p0) : p0;
                 sum[1][c] = j % chain ? _mm256_add_epi16(sum[1][c], p1) : p1;
+                PITH_PIN(sum[0][c]);
+                PITH_PIN(sum[1][c]);
                 if (j % chain == chain - 1) {
                     PITH_UNROLL
                     for (int h = 0; h < 2; h++) {
