@@ -228,7 +228,9 @@ static bool few(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rng *
             pith_compare_add(&mix, (size_t)(i * ldo + e), o[i * ldo + e], o_want[i * ldo + e], pith_bound_f32((size_t)n_keys + 1, size));
         }
     }
-    bool ok = pith_compare_ok(&dot, "dot") & pith_compare_ok(&mix, "mix") & pith_guard_check(s, "s") & pith_guard_check(o, "o");
+    bool ok = pith_compare_ok(&dot, "dot");
+    ok &= pith_compare_ok(&mix, "mix");
+    ok &= pith_guard_check(s, "s") && pith_guard_check(o, "o");
     pith_guard_free(q), pith_guard_free(s), pith_guard_free(want), pith_guard_free(o), pith_guard_free(o_want);
     pith_guard_free(before), pith_guard_free(bytes), pith_guard_free(scales), free(x);
     return ok;

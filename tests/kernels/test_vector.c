@@ -205,7 +205,7 @@ static bool q8(struct world *w, int n, pith_gen_kind kind)
     int8_t *q = pith_guard_alloc((size_t)n, (size_t)(n / 32 % 3)), *q_want = pith_guard_alloc((size_t)n, 0);
     uint16_t *d = pith_guard_alloc((size_t)(n / 16), 2), *d_want = pith_guard_alloc((size_t)(n / 16), 0);
     w->c.f32_to_q8_0(q_want, d_want, w->a, n), w->k.f32_to_q8_0(q, d, w->a, n);
-    bool ok = same_bits(q, q_want, (size_t)n, "to q8_0") & same_bits(d, d_want, (size_t)(n / 16), "scales");
+    bool ok = same_bits(q, q_want, (size_t)n, "to q8_0") && same_bits(d, d_want, (size_t)(n / 16), "scales");
     w->c.q8_0_to_f32(w->want, q, d, n), w->k.q8_0_to_f32(w->y, q, d, n);
     ok &= same_bits(w->y, w->want, (size_t)n * 4, "from q8_0");
     for (int i = 0; i < n; i++) { /* half a step, or a flushed scale, or a clamped one */
