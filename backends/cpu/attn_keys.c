@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The keys of an item, tile by tile: segments in their order, cut at the part's ends, at blocks of a list, at the seam
- * between fixed and sliding rows, and every PITH_CPU_ATTN_KEYS keys.
+/* The keys of an item, tile by tile: segments in their order, cut at the part's ends, at blocks of a list, and every
+ * PITH_CPU_ATTN_KEYS keys. Rows of a stretch are consecutive: a raw segment crosses from fixed to sliding rows only while
+ * nothing was dropped between them.
  *
  *   ONLY   blocks 2 5:      lo ..[2]......[5].. hi      the bracketed keys
  *   EXCEPT blocks 2 5:      lo ..   ......   .. hi      the others */
@@ -66,8 +67,6 @@ bool pith_cpu_attn_keys_next(const pith_cpu_attn_item *item, pith_cpu_attn_curso
         }
         const pith_segment *seg = &a->segments[s];
         bool raw = seg->source == PITH_SEGMENT_RAW;
-        if (raw && key < l->n_fixed && end > l->n_fixed)
-            end = l->n_fixed;
         end = end - key > PITH_CPU_ATTN_KEYS ? key + PITH_CPU_ATTN_KEYS : end;
         int32_t head = raw || l->core_heads == l->n_kv ? item->kv : item->h0;
         int64_t row = raw ? pith_kv_raw_row(l, a->raw_base, key) : key;
