@@ -59,8 +59,8 @@ static void features_chain(struct features *f, bool v13, bool coopmat)
         *end = &f->coopmat;
 }
 
-/* A 16x16x16 product of halves with float sums, of subgroup scope: what the shaders use. */
-static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical)
+/* A product of halves with float sums, of subgroup scope; 16x16x16 where there is one. */
+static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical, uint32_t shape[3])
 {
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get = (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(void *)
         vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
@@ -69,13 +69,22 @@ static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical)
         return false;
     VkCooperativeMatrixPropertiesKHR *p = pith_calloc(n, sizeof *p);
     bool found = false;
+    shape[0] = shape[1] = shape[2] = 0;
     for (uint32_t i = 0; p && i < n; i++)
         p[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
-    if (p && get(physical, &n, p) >= 0)
-        for (uint32_t i = 0; i < n; i++)
-            found = found || (p[i].MSize == 16 && p[i].NSize == 16 && p[i].KSize == 16 && (int)p[i].AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                              (int)p[i].BType == VK_COMPONENT_TYPE_FLOAT16_KHR && (int)p[i].CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-                              (int)p[i].ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && (int)p[i].scope == VK_SCOPE_SUBGROUP_KHR);
+    if (p && get(physical, &n, p) < 0)
+        n = 0;
+    for (uint32_t i = 0; p && i < n; i++) {
+        bool fits = (int)p[i].AType == VK_COMPONENT_TYPE_FLOAT16_KHR && (int)p[i].BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                    (int)p[i].CType == VK_COMPONENT_TYPE_FLOAT32_KHR && (int)p[i].ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                    (int)p[i].scope == VK_SCOPE_SUBGROUP_KHR && 16 % p[i].MSize == 0 && 16 % p[i].NSize == 0 && 16 % p[i].KSize == 0;
+        if (fits && p[i].MSize * p[i].NSize * p[i].KSize > shape[0] * shape[1] * shape[2]) {
+            shape[0] = p[i].MSize;
+            shape[1] = p[i].NSize;
+            shape[2] = p[i].KSize;
+            found = true;
+        }
+    }
     free(p);
     return found;
 }
@@ -102,6 +111,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
 {
     *p = (pith_vk_physical){.handle = handle};
     struct extensions e = extensions_get(handle);
+    bool sm_count = has(&e, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), cu_count = has(&e, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME);
     bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
     free(e.list);
     vkGetPhysicalDeviceProperties(handle, &p->properties);
@@ -113,12 +123,24 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     VkPhysicalDevicePCIBusInfoPropertiesEXT bus = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT};
     VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = pci ? &bus : NULL};
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+    VkPhysicalDeviceShaderCorePropertiesAMD cu = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
     VkPhysicalDeviceMaintenance3Properties limits = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
                                                      .pNext = v13 ? (void *)&sizes : sizes.pNext};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &limits};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &driver};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
+    if (sm_count) {
+        sm.pNext = all.pNext;
+        all.pNext = &sm;
+    }
+    if (cu_count) {
+        cu.pNext = all.pNext;
+        all.pNext = &cu;
+    }
     vkGetPhysicalDeviceProperties2(handle, &all);
+    p->cores = sm_count ? sm.shaderSMCount
+               : cu_count ? cu.shaderEngineCount * cu.shaderArraysPerEngineCount * cu.computeUnitsPerShaderArray : 0;
     p->driver = driver;
     p->driver.pNext = NULL;
     p->max_buffer = limits.maxMemoryAllocationSize;
@@ -133,7 +155,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     struct features f;
     features_chain(&f, v13, coopmat);
     vkGetPhysicalDeviceFeatures2(handle, &f.base);
-    p->caps = caps_of(&f, &subgroup, v13, coopmat && coopmat_shape(instance, handle));
+    p->caps = caps_of(&f, &subgroup, v13, coopmat && coopmat_shape(instance, handle, p->matrix));
 
     VkQueueFamilyProperties families[16];
     uint32_t n = 16;
@@ -217,7 +239,8 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     out->range_max = limits->maxStorageBufferRange;
     out->align = (uint32_t)limits->minStorageBufferOffsetAlignment;
     out->align = out->align < 64 ? 64 : out->align;
-    out->cores = physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU     ? 64
+    out->cores = physical->cores ? physical->cores
+                 : physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU     ? 64
                  : physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 8
                                                                                               : 2;
 

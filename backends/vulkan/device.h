@@ -33,6 +33,8 @@ typedef struct pith_vk_physical {
     uint32_t subgroup, subgroup_min, subgroup_max;
     uint32_t family;        /* queue family with compute */
     uint32_t timestamp_bits;
+    uint32_t matrix[3];     /* M, N, K of the cooperative matrices in use: halves in, f32 sums, subgroup scope */
+    uint32_t cores;         /* compute units as the vendor tells; 0: unknown */
     uint64_t max_buffer;    /* bytes of one buffer or allocation */
     char pci[16];           /* "0000:01:00.0" or "" */
     bool usable;            /* Vulkan 1.2, a compute queue */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Products with weights, and table lookup. A few tokens: mat-vec kernels on packed rows. Many: rows are unpacked into
  * scratch, then one tile kernel multiplies, block of rows by block of rows. */
+#include "tune.h"
 #include "vulkan.h"
 
 #include <string.h>
@@ -73,7 +74,7 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: no kernel for tensor type %s", part->name, pith_dtype_get((uint32_t)part->dtype).name);
             return false;
         }
-        if (scratch_rows(b, TILE_ROWS, groups[g].units, wants_floats(groups, n)) < TILE_ROWS) {
+        if (node->op == PITH_OP_MATMUL && scratch_rows(b, TILE_ROWS, groups[g].units, wants_floats(groups, n)) < TILE_ROWS) {
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: %lld columns", part->name, (long long)part->cols);
             return false;
         }
@@ -153,17 +154,18 @@ static void unpack(pith_vk_record *rec, const pith_vk_group *g, const pith_vk_sl
 
 static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, int64_t row0, int64_t n, bool floats, uint32_t epilogue)
 {
-    const uint32_t bm = 64, bn = 32;
+    const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, floats);
+    uint32_t bias = node->u.matmul.bias >= 0;
     const struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units, .row0 = (uint32_t)row0,
                                            .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,
                                            .ldy = (uint32_t)rec->e->plan->graph->values[node->dst].cols};
-    const pith_vk_call call = {.variant = PITH_SPV_GEMM_TILE,
-                               .spec = {bm / 4 * bn / 4, bm, bn, floats, epilogue, node->u.matmul.bias >= 0, g->pairs},
-                               .bind = {pith_vk_bind_all(&rec->e->act, false), pith_vk_bind_all(&rec->e->unpacked, false),
-                                        pith_vk_bind_value(rec, node->dst, true), {0}, pith_vk_bind_vector(rec, node->u.matmul.bias)},
-                               .push = &push,
-                               .push_bytes = sizeof push,
-                               .groups = {div_up((uint64_t)n, bn), div_up((uint64_t)rec->n, bm)}};
+    pith_vk_call call = {.variant = t.variant,
+                         .bind = {pith_vk_bind_all(&rec->e->act, false), pith_vk_bind_all(&rec->e->unpacked, false),
+                                  pith_vk_bind_value(rec, node->dst, true), {0}, pith_vk_bind_vector(rec, node->u.matmul.bias)},
+                         .push = &push,
+                         .push_bytes = sizeof push,
+                         .groups = {div_up((uint64_t)n, t.bn), div_up((uint64_t)rec->n, t.bm)}};
+    pith_vk_tile_spec(&rec->e->backend->device, &t, floats, epilogue | bias << 2 | (uint32_t)g->pairs << 3, call.spec);
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 

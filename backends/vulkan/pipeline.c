@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "pipeline.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define CACHE_MAX ((long)64 << 20)
 
@@ -33,9 +32,10 @@ static void cache_place(pith_vk_pipelines *p)
         return;
     char *slash = strrchr(dir, '/');
     *slash = '\0';
-    (void)mkdir(dir, 0755); /* both may exist; a failure shows when the file is opened */
+    bool there = pith_os_folder_make(dir);
     *slash = '/';
-    (void)mkdir(dir, 0755);
+    if (!there || !pith_os_folder_make(dir))
+        return;
     const VkPhysicalDeviceProperties *d = &p->device->physical.properties;
     snprintf(p->cache_path, sizeof p->cache_path, "%s/vulkan-%04x-%04x-%08x-%016llx", dir, d->vendorID, d->deviceID, d->driverVersion,
              (unsigned long long)build_hash());
@@ -64,7 +64,7 @@ static void cache_write(const pith_vk_pipelines *p)
         return;
     void *data = malloc(size);
     char name[560];
-    snprintf(name, sizeof name, "%s.%ld", p->cache_path, (long)getpid());
+    snprintf(name, sizeof name, "%s.%llx", p->cache_path, (unsigned long long)pith_os_now_ns());
     FILE *f = data && p->device->fn.vkGetPipelineCacheData(p->device->handle, p->cache, &size, data) == VK_SUCCESS ? fopen(name, "wbe") : NULL;
     if (f) {
         bool whole = fwrite(data, 1, size, f) == size;

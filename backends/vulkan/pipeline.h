@@ -9,7 +9,7 @@
 #include "pith_spv.h"
 
 #define PITH_VK_BINDINGS 12
-#define PITH_VK_SPECS 8
+#define PITH_VK_SPECS 12
 #define PITH_VK_PUSH_BYTES 128
 
 typedef struct pith_vk_pipeline {

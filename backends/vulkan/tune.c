@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "tune.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Largest first. */
+static const pith_vk_tile matrix_tiles[] = {
+    {PITH_SPV_GEMM_COOPMAT, 128, 128, 32, 64, 32, 0},
+    {PITH_SPV_GEMM_COOPMAT, 64, 64, 32, 32, 32, 0},
+    {PITH_SPV_GEMM_COOPMAT, 32, 32, 32, 16, 16, 0},
+};
+#define N_TILES ((int)(sizeof matrix_tiles / sizeof matrix_tiles[0]))
+
+bool pith_vk_has_coopmat(const pith_vk_device *device)
+{
+    return (device->caps & PITH_VK_CAP(COOPMAT)) && pith_vk_spv[PITH_SPV_GEMM_COOPMAT].code;
+}
+
+/* Does it fit the device? Sets the number of invocations. */
+static bool fits(const pith_vk_device *d, pith_vk_tile *t)
+{
+    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || 32 % t->bk ||
+        t->bk % 16 || t->bm > 128 || t->bn > 128)
+        return false;
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    uint32_t subgroups = t->bm / t->wm * (t->bn / t->wn);
+    t->invocations = subgroups * d->physical.subgroup;
+    return t->invocations <= l->maxComputeWorkGroupInvocations && t->invocations <= l->maxComputeWorkGroupSize[0] &&
+           4 * (t->bm + t->bn) * (t->bk + 8) + 4 * d->physical.matrix[0] * d->physical.matrix[1] * subgroups <= d->shared_bytes;
+}
+
+static uint32_t tiles_of(const pith_vk_tile *t, uint32_t m, uint32_t n)
+{
+    return ((m + t->bm - 1) / t->bm) * ((n + t->bn - 1) / t->bn);
+}
+
+static bool from_environment(const pith_vk_device *d, pith_vk_tile *t)
+{
+    const char *text = getenv("PITH_VK_TILE");
+    *t = (pith_vk_tile){.variant = PITH_SPV_GEMM_COOPMAT};
+    return text && sscanf(text, "%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn) == 5 && fits(d, t);
+}
+
+pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, bool floats)
+{
+    pith_vk_tile plain = {PITH_SPV_GEMM_TILE, 64, 32, 16, 4, 4, 128}, best = plain, asked;
+    if (floats || !pith_vk_has_coopmat(d))
+        return plain;
+    if (from_environment(d, &asked))
+        return asked;
+    bool found = false;
+    for (int i = 0; i < N_TILES; i++) {
+        pith_vk_tile t = matrix_tiles[i];
+        if (!fits(d, &t))
+            continue;
+        /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
+        bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2;
+        if (!found || !(tiles_of(&best, m, n) >= d->cores / 2 && m > best.bm / 2))
+            best = t;
+        found = true;
+        if (fills)
+            break;
+    }
+    return best;
+}
+
+void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, bool floats, uint32_t flags, uint32_t *spec)
+{
+    const uint32_t *m = d->physical.matrix;
+    const uint32_t plain[] = {t->invocations, t->bm, t->bn, floats, flags & 3, flags >> 2 & 1, flags >> 3 & 1};
+    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2]};
+    if (t->variant == PITH_SPV_GEMM_TILE)
+        memcpy(spec, plain, sizeof plain);
+    else
+        memcpy(spec, matrix, sizeof matrix);
+}

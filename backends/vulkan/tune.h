@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Sizes that depend on the device: data, chosen in one place. */
+#ifndef PITH_VK_TUNE_H
+#define PITH_VK_TUNE_H
+
+#include "device.h"
+#include "pith_spv.h"
+
+/* Tile of a matrix product: a workgroup computes bm tokens x bn rows, a subgroup wm x wn of them, bk columns a step. */
+typedef struct pith_vk_tile {
+    pith_spv variant;
+    uint32_t bm, bn, bk, wm, wn;
+    uint32_t invocations;
+} pith_vk_tile;
+
+/* Does this build and this device have the matrix kernels? */
+bool pith_vk_has_coopmat(const pith_vk_device *device);
+/* Specialisation constants 0.. of the tile's kernel. flags: epilogue | bias << 2 | pairs << 3. */
+void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, bool floats, uint32_t flags, uint32_t *spec);
+/* floats: operands are f32. PITH_VK_TILE="bm,bn,bk,wm,wn" in the environment overrides the choice among matrix tiles. */
+pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, bool floats);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* Products and table lookup as graphs of a few nodes, on every tensor type, epilogue and number of tokens, against the
+ * dequantised weights multiplied in double. The bound of an element follows from rounding: f32 sums of K terms, and
+ * where the tile kernels run (many tokens, weights that are not f32) operands rounded to f16. */
+#include "vk_test.h"
+
+#include "harness/compare.h"
+#include "harness/gen.h"
+
+#include <math.h>
+
+static pith_vk_physical physical;
+static pith_vk_backend_params params = {.threads = 2};
+
+static const pith_dtype types[] = {PITH_DTYPE_F32, PITH_DTYPE_F16, PITH_DTYPE_BF16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1,
+                                   PITH_DTYPE_Q5_0, PITH_DTYPE_Q5_1, PITH_DTYPE_Q8_0, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K,
+                                   PITH_DTYPE_Q4_K, PITH_DTYPE_Q5_K, PITH_DTYPE_Q6_K, PITH_DTYPE_IQ4_NL, PITH_DTYPE_IQ4_XS};
+
+struct matmul_case {
+    int32_t n_parts;
+    pith_dtype part_type[3];
+    int64_t part_rows[3];
+    int64_t cols;
+    int32_t tokens;
+    bool norm, bias;
+    pith_epilogue epilogue;
+};
+
+struct matrix {
+    void *bytes;
+    float *values; /* [rows][cols] */
+};
+
+static struct matrix matrix_make(pith_rng *rng, pith_dtype type, int64_t rows, int64_t cols)
+{
+    size_t n = (size_t)(rows * cols);
+    struct matrix m = {malloc(pith_dtype_row_bytes(type, (size_t)cols) * (size_t)rows), malloc(n * sizeof(float))};
+    assert_true(m.bytes && m.values);
+    if (type == PITH_DTYPE_F32)
+        pith_gen_f32(rng, PITH_GEN_NORMAL, m.bytes, n);
+    else
+        pith_gen_blocks(rng, type, 0.05, false, m.bytes, n);
+    for (int64_t r = 0; r < rows; r++)
+        pith_dequantize(type, (uint8_t *)m.bytes + (size_t)r * pith_dtype_row_bytes(type, (size_t)cols), m.values + r * cols, (size_t)cols);
+    return m;
+}
+
+static void matrix_free(struct matrix *m)
+{
+    free(m->bytes);
+    free(m->values);
+}
+
+enum { W_X, W_Y, W_MATRIX, W_NORM, W_BIAS, W_COUNT };
+
+static double silu(double x) { return x / (1 + exp(-x)); }
+
+/* One output row's product before its epilogue, and how far the device may be off. */
+struct product {
+    double value, error;
+};
+
+static struct product dot(const struct matmul_case *c, const float *w, const float *x, const float *norm, float bias, bool halves)
+{
+    double sum = 0, magnitude = 0, squares = 0;
+    for (int64_t k = 0; k < c->cols; k++)
+        squares += (double)x[k] * x[k];
+    double rms = norm ? 1 / sqrt(squares / (double)c->cols + 1e-5) : 1;
+    for (int64_t k = 0; k < c->cols; k++) {
+        double term = (double)w[k] * x[k] * (norm ? norm[k] * rms : 1);
+        sum += term;
+        magnitude += fabs(term);
+    }
+    struct product p = {sum + bias, pith_bound_f32((size_t)c->cols + 4, magnitude + fabs(bias))};
+    if (halves) /* x and w rounded to 11 bits each; halves below 2^-14 lose more */
+        p.error += magnitude * 0x1p-10 / sqrt((double)c->cols) * 4 + 1e-6 * sqrt((double)c->cols);
+    return p;
+}
+
+static void run_case(const struct matmul_case *c, uint64_t seed)
+{
+    pith_rng rng;
+    pith_rng_init(&rng, seed);
+    int64_t total = 0;
+    struct matrix parts[3];
+    for (int32_t p = 0; p < c->n_parts; p++) {
+        parts[p] = matrix_make(&rng, c->part_type[p], c->part_rows[p], c->cols);
+        total += c->part_rows[p];
+    }
+    bool gated = c->epilogue == PITH_EPILOGUE_SWIGLU;
+    int64_t out = gated ? total / 2 : total;
+    struct matrix x = matrix_make(&rng, PITH_DTYPE_F32, c->tokens, c->cols), y = matrix_make(&rng, PITH_DTYPE_F32, c->tokens, out);
+    struct matrix norm = matrix_make(&rng, PITH_DTYPE_F32, 1, c->cols), bias = matrix_make(&rng, PITH_DTYPE_F32, 1, total);
+
+    pith_weight_desc w[W_COUNT] = {0};
+    w[W_X] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, c->tokens, c->cols, x.bytes}}};
+    w[W_Y] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"y", PITH_DTYPE_F32, c->tokens, out, y.bytes}}};
+    w[W_MATRIX] = (pith_weight_desc){PITH_WEIGHT_MATRIX, c->n_parts, {{0}}};
+    for (int32_t p = 0; p < c->n_parts; p++)
+        w[W_MATRIX].parts[p] = (pith_weight_part){"w", c->part_type[p], c->part_rows[p], c->cols, parts[p].bytes};
+    w[W_NORM] = (pith_weight_desc){PITH_WEIGHT_VECTOR, 1, {{"norm", PITH_DTYPE_F32, 1, c->cols, norm.bytes}}};
+    w[W_BIAS] = (pith_weight_desc){PITH_WEIGHT_VECTOR, 1, {{"bias", PITH_DTYPE_F32, 1, total, bias.bytes}}};
+
+    pith_graph graph;
+    pith_graph_init(&graph, w, W_COUNT);
+    int32_t ids = pith_graph_input(&graph, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
+    int32_t vx = pith_graph_value(&graph, "x", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)c->cols);
+    int32_t vy = pith_graph_value(&graph, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)out);
+    pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = vx, .layer = -1};
+    node.u.embed.weight = W_X;
+    assert_ok(pith_graph_add(&graph, &node));
+    node.dst = vy;
+    node.u.embed.weight = W_Y;
+    assert_ok(pith_graph_add(&graph, &node));
+    node = (pith_node){.op = PITH_OP_MATMUL, .src = vx, .dst = vy, .layer = 0};
+    node.u.matmul.weight = W_MATRIX;
+    node.u.matmul.norm = c->norm ? W_NORM : -1;
+    node.u.matmul.bias = c->bias ? W_BIAS : -1;
+    node.u.matmul.norm_eps = 1e-5f;
+    node.u.matmul.epilogue = c->epilogue;
+    assert_ok(pith_graph_add(&graph, &node));
+    pith_plan plan;
+    assert_ok(pith_plan_make(&graph, c->tokens, 1, &plan));
+
+    pith_backend *vk = vk_test_backend(&physical, &params);
+    for (int32_t i = 0; i < graph.n_nodes; i++)
+        assert_true(vk->fns->supports(vk, &graph.nodes[i], w));
+    pith_weight_store *store;
+    pith_exec *exec;
+    assert_ok(vk->fns->weights_create(vk, w, W_COUNT, NULL, NULL, NULL, &store));
+    assert_ok(vk->fns->prepare(vk, &(pith_exec_params){.plan = &plan, .weights = store}, &exec));
+    int32_t *tokens = malloc((size_t)c->tokens * sizeof *tokens);
+    float *got = malloc((size_t)c->tokens * (size_t)out * sizeof *got);
+    for (int32_t t = 0; t < c->tokens; t++)
+        tokens[t] = c->tokens - 1 - t;
+    assert_ok(vk->fns->run(exec, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = c->tokens, .tokens = tokens}));
+    assert_ok(vk->fns->read(exec, vy, 0, c->tokens, got));
+
+    pith_compare cmp;
+    pith_compare_init(&cmp);
+    bool floats = false;
+    for (int32_t p = 0; p < c->n_parts; p++)
+        floats = floats || c->part_type[p] == PITH_DTYPE_F32;
+    bool halves = c->tokens > 4 && !floats;
+    for (int32_t t = 0; t < c->tokens; t++) {
+        const float *row = x.values + (int64_t)tokens[t] * c->cols, *before = y.values + (int64_t)tokens[t] * out;
+        for (int32_t p = 0, col = 0; p < (gated ? 1 : c->n_parts); p++)
+            for (int64_t r = 0; r < c->part_rows[p]; r++, col++) {
+                const float *nw = c->norm ? norm.values : NULL;
+                struct product a = dot(c, parts[p].values + r * c->cols, row, nw, c->bias ? bias.values[col] : 0, halves);
+                if (gated) {
+                    struct product b = dot(c, parts[1].values + r * c->cols, row, nw, c->bias ? bias.values[out + col] : 0, halves);
+                    double g = silu(a.value);
+                    a.error = a.error * 1.1 * fabs(b.value) + b.error * fabs(g) + a.error * b.error + 1e-6 * fabs(g * b.value) + 1e-7;
+                    a.value = g * b.value;
+                } else if (c->epilogue == PITH_EPILOGUE_ADD) {
+                    a.value += before[col];
+                    a.error += fabs(a.value) * 0x1p-23;
+                }
+                pith_compare_add(&cmp, (size_t)t * (size_t)out + (size_t)col, got[(size_t)t * (size_t)out + (size_t)col], a.value, a.error + 1e-6);
+            }
+    }
+    char what[160];
+    snprintf(what, sizeof what, "%s%s%s x %lld, %d tokens, norm %d bias %d epilogue %d", pith_dtype_get((uint32_t)c->part_type[0]).name,
+             c->n_parts > 1 ? " " : "", c->n_parts > 1 ? pith_dtype_get((uint32_t)c->part_type[c->n_parts - 1]).name : "", (long long)c->cols,
+             c->tokens, c->norm, c->bias, (int)c->epilogue);
+    bool ok = pith_compare_ok(&cmp, what);
+    free(tokens);
+    free(got);
+    vk->fns->exec_destroy(&exec);
+    vk->fns->weights_destroy(&store);
+    pith_backend_destroy(&vk);
+    pith_plan_fini(&plan);
+    pith_graph_fini(&graph);
+    for (int32_t p = 0; p < c->n_parts; p++)
+        matrix_free(&parts[p]);
+    struct matrix *rest[] = {&x, &y, &norm, &bias};
+    for (int i = 0; i < 4; i++)
+        matrix_free(rest[i]);
+    if (!ok)
+        fail();
+}
+
+/* Every type, few tokens and many, with a width that leaves a part of a tile. */
+static void test_types(void **state)
+{
+    (void)state;
+    static const int32_t counts[] = {1, 3, 70};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        for (size_t n = 0; n < 3; n++)
+            run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, counts[n], n == 1, n == 2, PITH_EPILOGUE_STORE}, i);
+}
+
+/* Stacked parts, of one type and of several; gated ones; sums onto what is there. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const int32_t counts[] = {1, 33};
+    const pith_dtype k4 = PITH_DTYPE_Q4_K, k6 = PITH_DTYPE_Q6_K, q8 = PITH_DTYPE_Q8_0, f32 = PITH_DTYPE_F32;
+    for (size_t n = 0; n < 2; n++) {
+        int32_t t = counts[n];
+        run_case(&(struct matmul_case){3, {k4, k4, k6}, {48, 16, 16}, 256, t, true, true, PITH_EPILOGUE_STORE}, 100);
+        run_case(&(struct matmul_case){3, {q8, q8, q8}, {35, 18, 18}, 96, t, true, false, PITH_EPILOGUE_STORE}, 101);
+        run_case(&(struct matmul_case){2, {k4, k4}, {70, 70}, 256, t, true, true, PITH_EPILOGUE_SWIGLU}, 102);
+        run_case(&(struct matmul_case){2, {k4, k6}, {70, 70}, 256, t, true, true, PITH_EPILOGUE_SWIGLU}, 103);
+        run_case(&(struct matmul_case){2, {f32, q8}, {33, 33}, 64, t, false, false, PITH_EPILOGUE_SWIGLU}, 104);
+        run_case(&(struct matmul_case){2, {q8, q8}, {40, 40}, 64, t, false, true, PITH_EPILOGUE_STORE}, 105);
+        run_case(&(struct matmul_case){1, {q8}, {65}, 320, t, false, true, PITH_EPILOGUE_ADD}, 106);
+        run_case(&(struct matmul_case){2, {q8, k4}, {65, 3}, 256, t, false, false, PITH_EPILOGUE_ADD}, 107);
+    }
+}
+
+/* Widths that are not multiples of a unit, nor of four; one column, one row. */
+static void test_ragged(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {1, 5, 31, 33, 67, 132};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        for (int32_t t = 1; t <= 9; t += 4) {
+            run_case(&(struct matmul_case){1, {PITH_DTYPE_F32}, {7}, widths[i], t, true, false, PITH_EPILOGUE_STORE}, 200 + i);
+            run_case(&(struct matmul_case){1, {PITH_DTYPE_F16}, {1}, widths[i], t, false, false, PITH_EPILOGUE_ADD}, 300 + i);
+        }
+}
+
+/* Slabs and scratch so small that every matrix is cut: rows of tables and products come from several bindings. */
+static void test_slabs(void **state)
+{
+    (void)state;
+    params.slab_max = 16 << 10;
+    params.scratch_max = 128 << 10;
+    run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {301}, 512, 1, true, false, PITH_EPILOGUE_STORE}, 400);
+    run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {301}, 256, 40, true, false, PITH_EPILOGUE_STORE}, 401);
+    run_case(&(struct matmul_case){2, {PITH_DTYPE_Q8_0, PITH_DTYPE_Q8_0}, {150, 150}, 256, 1, true, true, PITH_EPILOGUE_SWIGLU}, 402);
+    run_case(&(struct matmul_case){2, {PITH_DTYPE_Q8_0, PITH_DTYPE_Q8_0}, {150, 150}, 256, 40, true, true, PITH_EPILOGUE_SWIGLU}, 403);
+    params.slab_max = params.scratch_max = 0;
+}
+
+int main(void)
+{
+    physical = vk_test_device();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged),
+                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_test_silent)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
