@@ -5,13 +5,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined(PITH_SIMD) && defined(__x86_64__)
+/* Leaf 1, ecx bit 29: not every compiler's __builtin_cpu_supports knows this name. */
+static bool has_f16c(void)
+{
+    uint32_t a = 1, b, c = 0, d;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return c >> 29 & 1;
+}
+#endif
+
 uint32_t pith_cpu_flags(void)
 {
     uint32_t flags = PITH_CPU_SCALAR;
 #if defined(PITH_SIMD) && defined(__x86_64__)
     /* The compiler's runtime checks XCR0 as well: a flag is only reported when the OS saves the registers. */
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() &&
         __builtin_cpu_supports("bmi2"))
         flags |= PITH_CPU_AVX2;
     if ((flags & PITH_CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
