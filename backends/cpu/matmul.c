@@ -2,8 +2,8 @@
 /* The contract of matmul.h over the kernel table: sizes, packing of activations, single rows, dispatch by type. */
 #include "matmul.h"
 
-#include "base/half.h"
 #include "base/mem.h"
+#include "blas.h"
 #include "matmul_layout.h"
 
 #include <string.h>
@@ -26,19 +26,6 @@ pith_status pith_cpu_matrix_init(pith_cpu_matrix *m, const pith_cpu_kernels *k, 
     return PITH_OK;
 }
 
-static float float_at(pith_dtype dtype, const uint8_t *strip, int lane, int64_t k)
-{
-    size_t i = (size_t)k, l = (size_t)lane;
-    float v;
-    uint16_t h;
-    if (dtype == PITH_DTYPE_F32) {
-        memcpy(&v, strip + (i * 16 + l) * 4, 4);
-        return v;
-    }
-    memcpy(&h, strip + (dtype == PITH_DTYPE_F16 ? i * 16 + l : (i / 2 * 16 + l) * 2 + i % 2) * 2, 2);
-    return dtype == PITH_DTYPE_F16 ? pith_f16_to_f32(h) : pith_bf16_to_f32(h);
-}
-
 void pith_cpu_matrix_row(const pith_cpu_matrix *m, int64_t row, float *dst)
 {
     const pith_mm_format *f = pith_mm_format_get(m->dtype);
@@ -46,14 +33,14 @@ void pith_cpu_matrix_row(const pith_cpu_matrix *m, int64_t row, float *dst)
     int lane = (int)(row % 16);
     if (!f->planes) {
         for (int64_t k = 0; k < m->cols; k++)
-            dst[k] = float_at(m->dtype, strip, lane, k);
+            dst[k] = pith_mm_float_get(m->dtype, strip, lane, k);
         return;
     }
     for (int64_t b = 0; b < m->cols / 32; b++) {
         pith_mm_block block;
         pith_mm_block_get(m->dtype, f, strip, lane, b, &block);
         for (int i = 0; i < 32; i++) /* all but the last operation is exact in double, so this rounds once, as in f32 */
-            dst[32 * b + i] = (float)(block.scale[i / 16] * block.q[i] - block.min[i / 16]);
+            dst[32 * b + i] = (float)(block.s.scale[i / 16] * block.q[i] - block.s.min[i / 16]);
     }
 }
 
@@ -79,10 +66,10 @@ void pith_cpu_act_pack(const pith_cpu_kernels *k, pith_cpu_act act, const float 
 
 size_t pith_cpu_matmul_scratch_bytes(const pith_cpu_kernels *k, const pith_cpu_matrix *m, int64_t n_tokens)
 {
-    (void)k;
     (void)m;
     int64_t slab = (pith_min_i64(n_tokens, PITH_MM_SLAB) + 15) / 16 * 16;
-    return PITH_MM_PANEL_BYTES + (size_t)slab * PITH_MM_PANEL_ROWS * sizeof(float) + PITH_PAD_BYTES;
+    size_t per_token = pith_cpu_matmul_is_blas(k) ? PITH_MM_BLAS_COLS : PITH_MM_PANEL_ROWS;
+    return PITH_MM_PANEL_BYTES + (size_t)slab * per_token * sizeof(float) + PITH_PAD_BYTES;
 }
 
 void pith_cpu_matmul(const pith_cpu_kernels *k, const pith_cpu_matrix *m, const void *act, int64_t n_tokens, int64_t row0, int64_t row1,

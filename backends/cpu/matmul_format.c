@@ -49,18 +49,18 @@ static int code(uint16_t planes, const uint8_t *codes, int lane, int k)
     return v;
 }
 
-void pith_mm_block_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t *strip, int lane, int64_t b, pith_mm_block *out)
+const int8_t *pith_mm_levels(pith_dtype dtype)
 {
-    int per_unit = f->unit_elems / 32;
-    const uint8_t *unit = strip + (size_t)(b / per_unit) * f->unit_bytes;
-    int k = (int)(b % per_unit); /* the 32 columns within the unit */
-    const uint8_t *codes = unit + f->code_at + k * f->code_bytes;
-    int offset = dtype == PITH_DTYPE_Q4_0 ? 8 : dtype == PITH_DTYPE_Q5_0 ? 16 : dtype == PITH_DTYPE_Q6_K ? 32 : dtype == PITH_DTYPE_Q3_K ? 4 : 0;
-    bool levels = dtype == PITH_DTYPE_IQ4_NL || dtype == PITH_DTYPE_IQ4_XS;
-    for (int i = 0; i < 32; i++) {
-        int v = code(f->planes, codes, lane, i);
-        out->q[i] = levels ? pith_mm_iq4_levels[v] : (int8_t)(v - offset);
-    }
+    return dtype == PITH_DTYPE_IQ4_NL || dtype == PITH_DTYPE_IQ4_XS ? pith_mm_iq4_levels : NULL;
+}
+
+int pith_mm_raise(pith_dtype dtype)
+{
+    return dtype == PITH_DTYPE_Q4_0 ? 8 : dtype == PITH_DTYPE_Q5_0 ? 16 : dtype == PITH_DTYPE_Q6_K ? 32 : dtype == PITH_DTYPE_Q3_K ? 4 : 0;
+}
+
+void pith_mm_scales_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t *unit, int lane, int k, pith_mm_scales *out)
+{
     for (int h = 0; h < 2; h++) {
         double min = 0.0, scale;
         if (f->act == PITH_ACT_Q8_32) {
@@ -83,4 +83,29 @@ void pith_mm_block_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t 
         out->scale[h] = scale;
         out->min[h] = min;
     }
+}
+
+void pith_mm_block_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t *strip, int lane, int64_t b, pith_mm_block *out)
+{
+    int per_unit = f->unit_elems / 32, k = (int)(b % per_unit), raise = pith_mm_raise(dtype);
+    const uint8_t *unit = strip + (size_t)(b / per_unit) * f->unit_bytes, *codes = unit + f->code_at + k * f->code_bytes;
+    const int8_t *levels = pith_mm_levels(dtype);
+    for (int i = 0; i < 32; i++) {
+        int v = code(f->planes, codes, lane, i);
+        out->q[i] = levels ? levels[v] : (int8_t)(v - raise);
+    }
+    pith_mm_scales_get(dtype, f, unit, lane, k, &out->s);
+}
+
+float pith_mm_float_get(pith_dtype dtype, const uint8_t *strip, int lane, int64_t k)
+{
+    size_t i = (size_t)k, l = (size_t)lane;
+    float v;
+    uint16_t h;
+    if (dtype == PITH_DTYPE_F32) {
+        memcpy(&v, strip + (i * 16 + l) * 4, 4);
+        return v;
+    }
+    memcpy(&h, strip + (dtype == PITH_DTYPE_F16 ? i * 16 + l : (i / 2 * 16 + l) * 2 + i % 2) * 2, 2);
+    return dtype == PITH_DTYPE_F16 ? pith_f16_to_f32(h) : pith_bf16_to_f32(h);
 }

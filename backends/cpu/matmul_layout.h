@@ -80,15 +80,20 @@ static inline size_t pith_mm_strip_bytes(const pith_mm_format *f, int64_t n_cols
     return units * f->unit_bytes;
 }
 
-/* 32 columns of one row: value k = scale[k / 16] * q[k] - min[k / 16]. */
-typedef struct pith_mm_block {
-    int8_t q[32];
-    double scale[2], min[2];
-} pith_mm_block;
+/* Value k of 32 columns of one row = scale[k / 16] * q[k] - min[k / 16]. */
+typedef struct pith_mm_scales { double scale[2], min[2]; } pith_mm_scales;
+typedef struct pith_mm_block { int8_t q[32]; pith_mm_scales s; } pith_mm_block;
 
-/* Columns [32 b, 32 b + 32) of row `lane` of a strip of a quantised matrix. */
+/* The 32 columns k of a unit, in row `lane` (a quantised type). */
+void pith_mm_scales_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t *unit, int lane, int k, pith_mm_scales *out);
+/* Columns [32 b, 32 b + 32) of row `lane` of a strip (a quantised type). */
 void pith_mm_block_get(pith_dtype dtype, const pith_mm_format *f, const uint8_t *strip, int lane, int64_t b, pith_mm_block *out);
+/* Column k of row `lane` of a strip (a float type). */
+float pith_mm_float_get(pith_dtype dtype, const uint8_t *strip, int lane, int64_t k);
 
+/* q = levels[code] where there are levels, else code - raise (8-bit codes: int8, as they are). */
+const int8_t *pith_mm_levels(pith_dtype dtype);
+int pith_mm_raise(pith_dtype dtype);
 extern const int8_t pith_mm_iq4_levels[16];
 
 /* Quantised activations: a row is an array of blocks, then padding up to the stride. `corr` starts the integer sums of
@@ -138,10 +143,11 @@ typedef struct pith_cpu_matmul_job { /* the arguments of pith_cpu_matmul */
     void *scratch;
 } pith_cpu_matmul_job;
 
-/* Scratch of every tier: a panel of unpacked weights, sub-scales, and one row of partial sums per token of a slab. */
+/* Scratch: a panel of unpacked weights, then per token of a slab a row of partial sums (BLAS: of activations). */
 #define PITH_MM_PANEL_BYTES (256 * 1024)
 #define PITH_MM_SLAB 512 /* tokens between two unpackings of a panel */
 #define PITH_MM_PANEL_ROWS 32
+#define PITH_MM_BLAS_COLS 256
 
 /* The fused C = 0, bias or y prologue, per element; vector kernels have their own. */
 static inline float pith_mm_start(const pith_cpu_matmul_job *job, int64_t t, int64_t r)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "matmul_case.h"
 
+#include "blas.h"
 #include "cpuid.h"
 #include "harness/guard.h"
+#include "matmul_layout.h"
 
-#include <assert.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const pith_dtype mm_types[] = {
@@ -13,8 +14,11 @@ const pith_dtype mm_types[] = {
     PITH_DTYPE_IQ4_NL, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K, PITH_DTYPE_Q4_K, PITH_DTYPE_Q5_K, PITH_DTYPE_Q6_K, PITH_DTYPE_IQ4_XS};
 const int mm_n_types = sizeof mm_types / sizeof mm_types[0];
 
+#define BLAS (1u << 31) /* not a flag of the table: asks for the products through BLAS */
+
 int mm_tiers(const mm_tier **out)
 {
+    static mm_tier found[8];
     static const mm_tier all[] = {
         {"scalar", 0},
         {"avx2", PITH_CPU_AVX2},
@@ -22,18 +26,27 @@ int mm_tiers(const mm_tier **out)
         {"vnni", PITH_CPU_AVX2 | PITH_CPU_AVX512 | PITH_CPU_VNNI},
         {"bf16", PITH_CPU_AVX2 | PITH_CPU_AVX512 | PITH_CPU_VNNI | PITH_CPU_BF16},
     };
+    pith_cpu_kernels k;
     int n = 0;
-    while (n < (int)(sizeof all / sizeof all[0]) && (all[n].flags & ~pith_cpu_flags()) == 0)
-        n++;
-    *out = all;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if ((all[i].flags & ~pith_cpu_flags()) == 0)
+            found[n++] = all[i];
+    if (pith_cpu_matmul_init_blas(&k))
+        found[n++] = (mm_tier){"blas", BLAS};
+    *out = found;
     return n;
 }
 
 void mm_table(pith_cpu_kernels *k, uint32_t flags)
 {
     memset(k, 0, sizeof *k);
-    k->flags = flags;
+    k->flags = flags & ~BLAS;
     pith_cpu_matmul_init_c(k);
+#define X(type, slot) k->slot = pith_cpu_##slot##_c; /* even where init prefers BLAS */
+    PITH_CPU_MATMUL_TYPES(X)
+#undef X
+    if (flags & BLAS)
+        pith_cpu_matmul_init_blas(k);
 #if defined(PITH_SIMD) && defined(__x86_64__)
     if (flags & PITH_CPU_AVX2)
         pith_cpu_matmul_init_avx2(k);
@@ -58,15 +71,14 @@ void mm_case_make(mm_case *c, uint64_t seed, pith_dtype type, int64_t rows, int6
     pith_gen_f32(&rng, kind, c->x, (size_t)(n * cols));
     pith_cpu_kernels k;
     mm_table(&k, 0);
-    pith_status status = pith_cpu_matrix_init(&c->m, &k, type, rows, cols);
-    assert(status == PITH_OK);
-    (void)status;
+    if (pith_cpu_matrix_init(&c->m, &k, type, rows, cols) != PITH_OK)
+        abort();
     c->m.data = pith_guard_alloc(c->m.bytes, 0);
     int64_t middle = rows / 2 / 16 * 16; /* two ranges, the later one first: as two threads might */
     pith_cpu_matrix_pack(&c->m, &k, c->file, middle, rows);
     pith_cpu_matrix_pack(&c->m, &k, c->file, 0, middle);
     if (!pith_guard_check(c->m.data, "packed matrix"))
-        assert(!"pith_cpu_matrix_pack overran");
+        abort();
 }
 
 void mm_case_free(mm_case *c)

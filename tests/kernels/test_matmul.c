@@ -6,6 +6,8 @@
  *     test_matmul [--seed=N] [--bench [type]]      the seed is printed; each case reseeds itself by name */
 #include "matmul_bench.h"
 #include "matmul_case.h"
+
+#include "blas.h"
 #include "matmul_layout.h"
 
 #include "harness/compare.h"
@@ -240,6 +242,9 @@ static void check_tiers(pith_dtype type, int64_t rows, int64_t cols, int64_t n, 
     }
     for (int i = 1; i < n_tiers; i++) {
         mm_table(&k, tiers[i].flags);
+        const bool blas = pith_cpu_matmul_is_blas(&k), own_sums = c.m.act == PITH_ACT_Q8_32 && pith_mm_format_get(type)->min_at;
+        if (blas && (kind == PITH_GEN_LARGE || (own_sums && kind == PITH_GEN_TINY)))
+            continue; /* activations that are no finite number, or less than their rounded sums */
         memcpy(got, start, y_bytes);
         assert_true(mm_case_run(&c, &k, 0, n, 0, rows, v.bias ? bias : NULL, v.accumulate, got, ldy));
         pith_compare cmp;
@@ -248,7 +253,7 @@ static void check_tiers(pith_dtype type, int64_t rows, int64_t cols, int64_t n, 
             for (int64_t r = 0; r < rows; r++) {
                 double m = magnitude[t * rows + r];
                 pith_compare_add(&cmp, (size_t)(t * rows + r), (double)got[t * ldy + r], (double)want[t * ldy + r],
-                                 pith_bound_f32(terms(type, cols), m));
+                                 pith_bound_f32(blas ? (size_t)cols : terms(type, cols), m) + (blas && own_sums ? 0x1p-10 * m : 0.0));
             }
         char what[160];
         snprintf(what, sizeof what, "%s %s %lldx%lld n%lld %s%s%s%s", tiers[i].name, type_name(type), (long long)rows, (long long)cols,
@@ -349,6 +354,8 @@ static void test_splits(void **state)
         for (int t = 0; t < n_tiers; t++) {
             pith_cpu_kernels k;
             mm_table(&k, tiers[t].flags);
+            if (pith_cpu_matmul_is_blas(&k))
+                continue; /* the library's order of sums is its own */
             pith_guard_reset(whole);
             assert_true(mm_case_run(&c, &k, 0, N, 0, ROWS, NULL, false, whole, ROWS));
             static const int64_t row_cuts[] = {0, 16, 64, 80, ROWS}, token_cuts[] = {0, 1, 3, 6, 10, 17, N};

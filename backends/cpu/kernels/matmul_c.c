@@ -3,6 +3,9 @@
  * else in double. The vector kernels are tested against these. Never optimised. */
 #include "matmul_layout.h"
 
+#include "blas.h"
+#include "cpuid.h"
+
 #include "base/half.h"
 
 #include <math.h>
@@ -114,14 +117,14 @@ static double dot_block(const pith_cpu_matmul_job *job, const pith_mm_block *w, 
         const pith_act_q8_32 *a = (const pith_act_q8_32 *)row + b;
         for (int i = 0; i < 32; i++)
             dot[0] += w->q[i] * a->q[i];
-        return w->scale[0] * (double)a->d * dot[0] - (w->min[0] != 0.0 ? w->min[0] * (double)a->s : 0.0);
+        return w->s.scale[0] * (double)a->d * dot[0] - (w->s.min[0] != 0.0 ? w->s.min[0] * (double)a->s : 0.0);
     }
     const pith_act_q8_256 *a = (const pith_act_q8_256 *)row + b / 8;
     for (int i = 0; i < 32; i++)
         dot[i / 16] += w->q[i] * a->q[b % 8 * 32 + i];
     double sum = 0.0;
     for (int h = 0; h < 2; h++)
-        sum += w->scale[h] * dot[h] - w->min[h] * a->sum16[b % 8 * 2 + h];
+        sum += w->s.scale[h] * dot[h] - w->s.min[h] * a->sum16[b % 8 * 2 + h];
     return sum * (double)a->d;
 }
 
@@ -145,14 +148,6 @@ static void quantised(const pith_cpu_matmul_job *job)
     }
 }
 
-static float weight(pith_dtype dtype, const uint8_t *strip, int64_t lane, int64_t k)
-{
-    if (dtype == PITH_DTYPE_F32)
-        return ((const float *)strip)[k * 16 + lane];
-    const uint16_t *h = (const uint16_t *)strip;
-    return dtype == PITH_DTYPE_F16 ? pith_f16_to_f32(h[k * 16 + lane]) : pith_bf16_to_f32(h[(k / 2 * 16 + lane) * 2 + k % 2]);
-}
-
 static void floats(const pith_cpu_matmul_job *job)
 {
     size_t stride = pith_mm_act_stride(job->m->act, job->m->cols);
@@ -162,7 +157,7 @@ static void floats(const pith_cpu_matmul_job *job)
             const float *a = (const float *)(job->act + (size_t)t * stride);
             double sum = 0.0;
             for (int64_t k = 0; k < job->m->cols; k++)
-                sum += (double)weight(job->m->dtype, strip, r % 16, k) * (double)a[k];
+                sum += (double)pith_mm_float_get(job->m->dtype, strip, (int)(r % 16), k) * (double)a[k];
             job->y[t * job->ldy + r] = (float)((double)pith_mm_start(job, t, r) + sum);
         }
     }
@@ -181,4 +176,6 @@ void pith_cpu_matmul_init_c(pith_cpu_kernels *k)
 #define X(name, ret, args) k->name = pith_cpu_##name##_c;
     PITH_CPU_MATMUL_ACT_KERNELS(X)
 #undef X
+    if (pith_cpu_flags() == 0) /* a processor that no tier knows: not the same as a mask that asks for the dictionary */
+        pith_cpu_matmul_init_blas(k);
 }
