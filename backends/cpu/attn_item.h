@@ -13,7 +13,7 @@
 #include "attn_store.h"
 
 #define PITH_CPU_ATTN_ROWS 96 /* most rows of an item: two full panels */
-#define PITH_CPU_ATTN_FEW 12  /* items of at most so many rows take the few-queries form */
+#define PITH_CPU_ATTN_FEW 24  /* items of at most so many rows take the few-queries form: the faster one up to here */
 
 /* Scratch of one thread. Panel p of q and o begins at p * PANEL * dim. */
 typedef struct pith_cpu_attn_work {

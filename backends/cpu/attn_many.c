@@ -41,16 +41,13 @@ static void queries_load(const pith_cpu_attn_item *item, const pith_cpu_attn_wor
     }
 }
 
-/* The tile as floats: in place when the store has floats, else converted into `buffer`. */
-static const float *tile_load(const pith_cpu_attn_item *item, const pith_cpu_kv_rows *rows, int32_t n, float *buffer,
-                              int64_t *ld)
+/* The tile as floats: in place when the store has floats, else converted into `buffer`, all rows as one long one. */
+static const float *tile_load(const pith_cpu_attn_item *item, const pith_cpu_kv_rows *rows, int32_t n, float *buffer)
 {
     int64_t dim = item->a->layout->head_dim;
-    *ld = dim;
     if (rows->dtype == PITH_DTYPE_F32)
         return (const float *)(const void *)rows->rows;
-    for (int32_t i = 0; i < n; i++)
-        pith_cpu_kv_read(item->k, rows, i, dim, buffer + i * dim);
+    pith_cpu_kv_read(item->k, rows, 0, n * dim, buffer);
     return buffer;
 }
 
@@ -59,9 +56,8 @@ static void tile_attend(const pith_cpu_attn_item *item, const pith_cpu_attn_work
     const pith_cpu_kernels *k = item->k;
     int dim = item->a->layout->head_dim;
     bool whole = pith_cpu_attn_keys_whole(item, keys);
-    int64_t ldk, ldv;
-    const float *kf = tile_load(item, &keys->k, keys->n, w->keys, &ldk);
-    const float *vf = tile_load(item, &keys->v, keys->n, w->values, &ldv);
+    const float *kf = tile_load(item, &keys->k, keys->n, w->keys);
+    const float *vf = tile_load(item, &keys->v, keys->n, w->values);
     if (keys->bias) {
         k->f16_to_f32(w->bias, keys->bias, keys->n);
         k->scale_f32(w->bias, w->bias, PITH_CPU_LOG2E, keys->n);
@@ -75,11 +71,11 @@ static void tile_attend(const pith_cpu_attn_item *item, const pith_cpu_attn_work
     for (int32_t r0 = 0; r0 < item->n_rows; r0 += PITH_CPU_ATTN_PANEL) {
         int width = panel_width(item->n_rows, r0);
         float *q = w->q + (int64_t)r0 * dim, *o = w->o + (int64_t)r0 * dim;
-        k->attn_scores_f32(w->s, q, kf, ldk, keys->bias ? w->bias : NULL, keys->n, dim, width);
+        k->attn_scores_f32(w->s, q, kf, dim, keys->bias ? w->bias : NULL, keys->n, dim, width);
         if (!whole)
             k->attn_mask_f32(w->s, w->lo + r0, w->hi + r0, keys->n, width);
         bool grew = k->attn_softmax_f32(w->s, w->m + r0, w->l + r0, w->factor, keys->n, width);
-        k->attn_values_f32(o, w->s, vf, ldv, grew ? w->factor : NULL, keys->n, dim, width);
+        k->attn_values_f32(o, w->s, vf, dim, grew ? w->factor : NULL, keys->n, dim, width);
     }
 }
 

@@ -20,16 +20,17 @@ static inline pith_cpu_kv_rows pith_cpu_kv_rows_at(const pith_kv_layout *l, cons
     return r;
 }
 
-static inline void pith_cpu_kv_read(const pith_cpu_kernels *k, const pith_cpu_kv_rows *r, int64_t row, int64_t dim, float *y)
+/* n elements from the row's first on: dim for one row, a multiple of dim for several, which lie close together. */
+static inline void pith_cpu_kv_read(const pith_cpu_kernels *k, const pith_cpu_kv_rows *r, int64_t row, int64_t n, float *y)
 {
     const uint8_t *p = r->rows + row * r->row_bytes;
     if (r->dtype == PITH_DTYPE_F32) {
-        for (int64_t e = 0; e < dim; e++)
+        for (int64_t e = 0; e < n; e++)
             y[e] = ((const float *)(const void *)p)[e];
     } else if (r->dtype == PITH_DTYPE_F16) {
-        k->f16_to_f32(y, (const uint16_t *)(const void *)p, dim);
+        k->f16_to_f32(y, (const uint16_t *)(const void *)p, n);
     } else {
-        k->q8_0_to_f32(y, (const int8_t *)p, r->scales + row * r->row_scales, dim);
+        k->q8_0_to_f32(y, (const int8_t *)p, r->scales + row * r->row_scales, n);
     }
 }
 
