@@ -149,7 +149,7 @@ code, out, err = pith("run", *M, "--chat", "-c", "60", "-n", "6", stdin="hello\n
 check(code == 0 and "exceeds" in err and "/clear" in err, "a message too long for a chat is refused, the chat goes on", code, err)
 
 
-def on_terminal(args, script, seconds=30):
+def on_terminal(args, script, seconds=90):
     """Runs on a pseudo terminal; script: pairs (wait for this text, then send that). Everything that came back."""
     pid, fd = pty.fork()
     if pid == 0:
@@ -182,7 +182,8 @@ check(ended and code == 0, "Ctrl-D leaves", code, seen)
 code, seen, ended = on_terminal(["run", *M, "--chat", "-n", "-1", "--ignore-end", "--cpu-mask", "scalar"],
                                 [(rb"> ", b"hello\r"), (rb"hello\r\n(.|\n){300}", b"\x03"), (rb"\^C(.|\n)*\n> ", b"/quit\r")])
 check(ended and code == 0, "Ctrl-C stops an answer and the chat goes on", code, seen[-300:])
-code, seen, ended = on_terminal(["run", *M, "-f", path("long", "word " * 1500), "-n", "2", "--cpu-mask", "scalar", "-t", "1"], [])
+code, seen, ended = on_terminal(["run", *M, "-f", path("long", "word " * 300), "-n", "2", "--cpu-mask", "scalar", "-t", "1",
+                                 "--chunk", "32"], [])
 check(code == 0 and "\r" in seen and re.search(r"reading +\d+ % \[#*\.*\] \d+ of \d+ tokens, .*tokens/s, .* left", seen),
       "a progress line on a terminal", code, seen)
 done()

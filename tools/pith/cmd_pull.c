@@ -137,7 +137,8 @@ int cli_pull(const cli_args *args)
         code = cli_json_print(json_pack("{ss ss sI ss ss}", "name", entry->name, "path", path, "bytes",
                                         (json_int_t)entry->bytes, "sha256", entry->sha256, "source", sources[source]), false);
     else if (code == CLI_OK) {
-        cli_note("%s: %s, checked (SHA-256)%s", entry->name, cli_bytes(entry->bytes), source == CLI_PULL_CACHE ? ", was already here" : "");
+        cli_note("%s: %s, checked (SHA-256)%s", entry->name, cli_bytes(entry->bytes),
+                 source == CLI_PULL_CACHE ? ", was already here" : "");
         printf("%s\n", path);
     }
     free(path);

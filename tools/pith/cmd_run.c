@@ -130,8 +130,7 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     int code = status == PITH_OK || status == PITH_ERROR_CANCELLED ? CLI_OK : cli_fail(status, "run");
     if (status == PITH_ERROR_CANCELLED) {
         result.finish = PITH_FINISH_CANCELLED;
-        if (result.n_prompt == 0)
-            result.n_prompt = pith_session_position(session);
+        result.n_prompt = pith_session_position(session); /* how far it came */
     }
     if (code == CLI_OK && json)
         code = cli_json_print(result_json(engine, args, params, &generate, &result, plan, &answer), false);

