@@ -91,7 +91,7 @@ static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical, uint32
 
 static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroupProperties *subgroup, bool v13, bool matrix)
 {
-    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT;
     uint32_t caps = PITH_VK_CAP(HOSTVISIBLE);
     if (f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess)
         caps |= PITH_VK_CAP(FP16);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Append and attend: the layer's planes as four windows of its buffer, segments as data, and which kernel at which
  * number of tokens. */
+#include "tune.h"
 #include "vulkan.h"
 
 #include <string.h>
@@ -240,13 +241,21 @@ static double keys_most(const pith_node *node)
 
 static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
 {
+    const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    uint32_t blocks;
-    push.heads = heads_of(node, TILE_ROWS, &blocks);
-    push.tokens = TILE_ROWS / push.heads;
+    uint32_t blocks, subs = l->dtype == PITH_DTYPE_F32 ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim);
+    uint32_t rows = subs ? 16 * subs : TILE_ROWS;
+    push.heads = heads_of(node, rows, &blocks);
+    push.tokens = rows / push.heads;
     push.splits = 1;
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = PITH_SPV_ATTN_TILE;
+    if (subs) {
+        const uint32_t spec[] = {subs * d->physical.subgroup, kv_type(l), (uint32_t)l->head_dim, subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
+                                 d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
+        call.variant = PITH_SPV_ATTN_MATRIX;
+        memcpy(call.spec, spec, sizeof spec);
+    }
     call.push = &push;
     call.push_bytes = sizeof push;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;

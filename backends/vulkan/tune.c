@@ -76,3 +76,21 @@ void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, bool floa
     else
         memcpy(spec, matrix, sizeof matrix);
 }
+
+uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)
+{
+    const uint32_t keys = PITH_VK_ATTEND_KEYS, size = d->physical.subgroup;
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    const char *text = getenv("PITH_VK_ATTEND");
+    uint32_t most = text ? (uint32_t)strtoul(text, NULL, 10) : 8;
+    /* A lane's stretch of keys must be whole octets; a head's results must fit the registers. */
+    if (!(d->caps & PITH_VK_CAP(COOPMAT)) || !(d->caps & PITH_VK_CAP(SUBGROUP)) || !pith_vk_spv[PITH_SPV_ATTN_MATRIX].code ||
+        head_dim % 16 != 0 || head_dim > 128 || size > 64 || size < 4)
+        return 0;
+    for (uint32_t subs = 8; subs > 0; subs /= 2) {
+        uint32_t shared = 4 * keys * (head_dim + 8) + subs * (64 * (keys + 4) + 32 * (keys + 8) + 64) + 4 * keys;
+        if (subs <= most && shared <= d->shared_bytes && subs * size <= l->maxComputeWorkGroupInvocations)
+            return subs;
+    }
+    return 0;
+}

@@ -20,4 +20,10 @@ void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, bool
 /* floats: operands are f32. PITH_VK_TILE="bm,bn,bk,wm,wn" in the environment overrides the choice among matrix tiles. */
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, bool floats);
 
+
+#define PITH_VK_ATTEND_KEYS 32 /* keys at a time in attn_matrix.comp */
+/* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
+ * PITH_VK_ATTEND=n in the environment: at most n. */
+uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);
+
 #endif

@@ -1,0 +1,277 @@
+#version 450
+// SPDX-License-Identifier: MIT
+// Attention of many tokens with KHR cooperative matrices. A subgroup owns 16 rows (row = query head of one KV head x
+// token): their queries and results stay in its registers; keys and values are staged as halves for all subgroups.
+// The running maximum is lazy: results are rescaled only when a logit exceeds it by 8 (a factor of 256, which halves
+// hold), so that the round trip through shared memory that a rescaling takes is rare.
+// Grid: x = tile of tokens, latest first; y = block of query heads.
+// Bindings: 0 q (front of qkv) [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V.
+// Shared memory: 4 BC (E + 8) bytes, and per subgroup 16 (BC + 4) floats, 16 (BC + 8) halves, 16 floats; BC floats.
+// Matches pith_cpu_attend.
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_vote : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#include "lib/types.glsl"
+#include "push/attn.h"
+#include "push/state.h"
+#pragma use_vulkan_memory_model
+
+layout(local_size_x_id = 0) in;               // SUBS * subgroup size
+layout(constant_id = 1) const uint KV_TYPE = 1u;
+layout(constant_id = 2) const uint DIM = 64u; // E, a multiple of 16
+layout(constant_id = 3) const uint SUBS = 4u;
+layout(constant_id = 4) const uint BC = 32u;  // keys at a time, a multiple of 16
+layout(constant_id = 5) const uint SIZE = 32u; // of a subgroup
+layout(constant_id = 7) const uint TM = 16u;
+layout(constant_id = 8) const uint TN = 16u;
+layout(constant_id = 9) const uint TK = 16u;
+
+layout(push_constant) uniform Push { pith_vk_push_attend P; };
+layout(std430, binding = 0) readonly buffer Q { vec4 q4[]; };
+layout(std430, binding = 1) writeonly buffer Out { float out1[]; };
+layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
+layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
+#define KV_BINDING 4
+#include "lib/kv.glsl"
+#include "lib/segment.glsl"
+
+const uint PITCH = DIM / 8u + 1u;     // uvec4 per staged key
+const uint PP = BC / 8u + 1u;         // uvec4 per row of weights
+const uint SP = BC + 4u;              // floats per row of logits
+const uint RF = 16u / TM, SF = BC / TN, OF = DIM / TN, KF = DIM / TK;
+const uint LPR = SIZE >= 16u ? SIZE / 16u : 1u; // lanes that share a row
+const uint RPP = SIZE / LPR;          // rows at a time
+const uint PASSES = 16u / RPP;
+const uint SPAN = BC / LPR;           // keys of a lane
+
+shared uvec4 ks[BC * PITCH];
+shared uvec4 vs[BC * PITCH];
+shared float zs[SUBS * 16u * SP];
+shared uvec4 ps[SUBS * 16u * PP];
+shared float fs[SUBS * 16u];
+shared float biases[BC];
+
+#define SUBGROUP_SYNC() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
+#define ACC coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
+#define LEFT coopmat<float16_t, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA>
+#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB>
+
+uvec4 halves(vec4 a, vec4 b)
+{
+    return uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+}
+
+uint share, h0, heads, kv, core_head;
+int base;
+
+// Keys first .. first + n - 1 into ks and vs; those behind are zero.
+void stage(bool core, bool bias, int first, int n)
+{
+    for (uint j = gl_LocalInvocationIndex; j < BC * DIM / 8u; j += gl_WorkGroupSize.x) {
+        uint c = j / (DIM / 8u), o = j % (DIM / 8u);
+        uvec4 k = uvec4(0), v = uvec4(0);
+        if (int(c) < n) {
+            uint row = core ? uint(first) + c : raw_row(first + int(c), base);
+            if (KV_TYPE == 1u) { // halves already
+                if (core) {
+                    k = core_k4[(A.core_k.base + core_head * A.core_k.head + row * A.core_k.row) / 4u + o];
+                    v = core_v4[(A.core_v.base + core_head * A.core_v.head + row * A.core_v.row) / 4u + o];
+                } else {
+                    k = raw_k4[(A.raw_k.base + kv * A.raw_k.head + row * A.raw_k.row) / 4u + o];
+                    v = raw_v4[(A.raw_v.base + kv * A.raw_v.head + row * A.raw_v.row) / 4u + o];
+                }
+            } else {
+                vec4 a, b;
+                if (core)
+                    core_k_oct(core_head, row, o, a, b);
+                else
+                    raw_k_oct(kv, row, o, a, b);
+                k = halves(half_clamp(a), half_clamp(b));
+                if (core)
+                    core_v_oct(core_head, row, o, a, b);
+                else
+                    raw_v_oct(kv, row, o, a, b);
+                v = halves(half_clamp(a), half_clamp(b));
+            }
+        }
+        ks[c * PITCH + o] = k;
+        vs[c * PITCH + o] = v;
+    }
+    if (bias)
+        for (uint c = gl_LocalInvocationIndex; c < BC; c += gl_WorkGroupSize.x) {
+            uint w = A.bias_base + core_head * A.bias_head + uint(min(first + int(c), first + n - 1));
+            biases[c] = half_at(core_v1[w >> 1], w) * LOG2E;
+        }
+}
+
+void main()
+{
+    share = uint(A.n_head / A.n_kv);
+    uint blocks = (share + P.heads - 1u) / P.heads;
+    kv = gl_WorkGroupID.y / blocks;
+    uint in_share = gl_WorkGroupID.y % blocks * P.heads;
+    h0 = kv * share + in_share;
+    heads = min(P.heads, share - in_share);
+    core_head = A.core_heads != A.n_kv ? h0 : kv;
+    int t0 = int((gl_NumWorkGroups.x - 1u - gl_WorkGroupID.x) * P.tokens + P.token0);
+    int n_tok = min(int(P.tokens), S.n_tokens - t0);
+    if (n_tok <= 0)
+        return;
+    uint rows = uint(n_tok) * heads;
+    base = S.raw_base[A.kv_class];
+    int p0 = S.pos0 + t0, p1 = p0 + n_tok - 1;
+
+    uint sub = gl_SubgroupID, lane = gl_SubgroupInvocationID;
+    uint part = lane % LPR, own = lane / LPR, r0 = sub * 16u;
+    uint zat = sub * 16u * SP, pat = sub * 16u * PP;
+
+    // Queries, scaled, into registers: 16 columns at a time through this subgroup's corner of ps.
+    LEFT q[RF * KF];
+    [[unroll]] for (uint k = 0u; k < DIM / 16u; k++) {
+        for (uint e = lane; e < 32u; e += SIZE) { // eight elements each
+            uint r = r0 + e / 2u;
+            uvec4 v = uvec4(0);
+            if (r < rows) {
+                uint at = (uint(t0) + r / heads) * (P.ldq / 4u) + ((h0 + r % heads) * DIM + k * 16u + e % 2u * 8u) / 4u;
+                float f = A.scale * LOG2E;
+                v = halves(half_clamp(q4[at] * f), half_clamp(q4[at + 1u] * f));
+            }
+            ps[pat + e / 2u * PP + e % 2u] = v;
+        }
+        SUBGROUP_SYNC();
+        [[unroll]] for (uint f = 0u; f < RF; f++)
+            [[unroll]] for (uint g = 0u; g < 16u / TK; g++)
+                coopMatLoad(q[f * KF + k * (16u / TK) + g], ps, pat + f * TM * PP + g * (TK / 8u), PP, gl_CooperativeMatrixLayoutRowMajor);
+        SUBGROUP_SYNC();
+    }
+    ACC o[RF * OF];
+    [[unroll]] for (uint f = 0u; f < RF * OF; f++)
+        o[f] = ACC(0.0);
+    float m[PASSES], l[PASSES];
+    [[unroll]] for (uint p = 0u; p < PASSES; p++) {
+        m[p] = LEAST;
+        l[p] = 0.0;
+    }
+    bool empty = true; // results are still zero: rescaling them changes nothing
+
+    for (uint s = 0u; s < uint(A.n_segments); s++) {
+        ivec2 all = segment_union(s, p0, p1);
+        int whole_lo = max(bound_at(A.segments[s].lo, p0), bound_at(A.segments[s].lo, p1));
+        int whole_hi = min(bound_at(A.segments[s].hi, p0), bound_at(A.segments[s].hi, p1));
+        ivec2 mine[PASSES];
+        [[unroll]] for (uint p = 0u; p < PASSES; p++)
+            mine[p] = segment_of(s, p0 + int(min((r0 + p * RPP + own) / heads, uint(n_tok) - 1u)));
+        bool core = A.segments[s].core != 0, bias = core && A.segments[s].bias != 0;
+        for (int first = all.x; first < all.y; first += int(BC)) {
+            int n = min(int(BC), all.y - first);
+            bool whole = first >= whole_lo && first + int(BC) <= whole_hi;
+            barrier();
+            stage(core, bias, first, n);
+            barrier();
+            [[unroll]] for (uint c = 0u; c < SF; c++) {
+                ACC z[RF];
+                [[unroll]] for (uint f = 0u; f < RF; f++)
+                    z[f] = ACC(0.0);
+                [[unroll]] for (uint k = 0u; k < KF; k++) {
+                    RIGHT b;
+                    coopMatLoad(b, ks, c * TN * PITCH + k * (TK / 8u), PITCH, gl_CooperativeMatrixLayoutColumnMajor);
+                    [[unroll]] for (uint f = 0u; f < RF; f++)
+                        z[f] = coopMatMulAdd(q[f * KF + k], b, z[f]);
+                }
+                [[unroll]] for (uint f = 0u; f < RF; f++)
+                    coopMatStore(z[f], zs, zat + f * TM * SP + c * TN, SP, gl_CooperativeMatrixLayoutRowMajor);
+            }
+            SUBGROUP_SYNC();
+            // Logits of this lane's stretch of its rows; the maximum first.
+            bool grew = false;
+            float top[PASSES];
+            [[unroll]] for (uint p = 0u; p < PASSES; p++) {
+                uint at = zat + (p * RPP + own) * SP + part * SPAN;
+                float t = LEAST;
+                for (uint c = 0u; c < SPAN; c++) {
+                    int key = first + int(part * SPAN + c);
+                    float z = zs[at + c];
+                    if (bias)
+                        z += biases[part * SPAN + c];
+                    if (!whole && (key < mine[p].x || key >= mine[p].y))
+                        z = 2.0 * LEAST;
+                    zs[at + c] = z;
+                    t = max(t, z);
+                }
+                for (uint d = 1u; d < LPR; d *= 2u)
+                    t = max(t, subgroupShuffleXor(t, d));
+                top[p] = t;
+                grew = grew || t > m[p] + 8.0;
+            }
+            // No barrier stands inside a branch that only some subgroups take: the factors go out in one branch, a
+            // matrix whose rows hold them, in ps, which is free here, comes back in the next.
+            grew = subgroupAny(grew);
+            if (grew) {
+                [[unroll]] for (uint p = 0u; p < PASSES; p++) {
+                    float next = max(m[p], top[p]), factor = exp2(m[p] - next);
+                    m[p] = next;
+                    l[p] *= factor;
+                    for (uint c = part; c < TN / 4u; c += LPR)
+                        ps[pat + (p * RPP + own) * PP + c] = uvec4(floatBitsToUint(factor));
+                }
+            }
+            SUBGROUP_SYNC();
+            if (grew && !empty) {
+                [[unroll]] for (uint f = 0u; f < RF; f++) {
+                    ACC scale;
+                    coopMatLoad(scale, ps, pat + f * TM * PP, PP, gl_CooperativeMatrixLayoutRowMajor);
+                    [[unroll]] for (uint g = 0u; g < OF; g++)
+                        o[f * OF + g] = o[f * OF + g] * scale;
+                }
+            }
+            SUBGROUP_SYNC();
+            empty = false;
+            [[unroll]] for (uint p = 0u; p < PASSES; p++) {
+                uint at = zat + (p * RPP + own) * SP + part * SPAN, to = pat + (p * RPP + own) * PP + part * SPAN / 8u;
+                float sum = 0.0;
+                [[unroll]] for (uint c = 0u; c < SPAN / 8u; c++) {
+                    vec4 a, b;
+                    [[unroll]] for (uint e = 0u; e < 4u; e++) {
+                        a[e] = exp2(zs[at + 8u * c + e] - m[p]);
+                        b[e] = exp2(zs[at + 8u * c + 4u + e] - m[p]);
+                    }
+                    sum += a.x + a.y + a.z + a.w + b.x + b.y + b.z + b.w;
+                    ps[to + c] = halves(a, b);
+                }
+                for (uint d = 1u; d < LPR; d *= 2u)
+                    sum += subgroupShuffleXor(sum, d);
+                l[p] += sum;
+            }
+            SUBGROUP_SYNC();
+            [[unroll]] for (uint k = 0u; k < BC / TK; k++) {
+                LEFT w[RF];
+                [[unroll]] for (uint f = 0u; f < RF; f++)
+                    coopMatLoad(w[f], ps, pat + f * TM * PP + k * (TK / 8u), PP, gl_CooperativeMatrixLayoutRowMajor);
+                [[unroll]] for (uint g = 0u; g < OF; g++) {
+                    RIGHT b;
+                    coopMatLoad(b, vs, k * TK * PITCH + g * (TN / 8u), PITCH, gl_CooperativeMatrixLayoutRowMajor);
+                    [[unroll]] for (uint f = 0u; f < RF; f++)
+                        o[f * OF + g] = coopMatMulAdd(w[f], b, o[f * OF + g]);
+                }
+            }
+        }
+    }
+    [[unroll]] for (uint p = 0u; p < PASSES; p++)
+        if (part == 0u)
+            fs[sub * 16u + p * RPP + own] = l[p] != 0.0 ? 1.0 / l[p] : 0.0;
+    [[unroll]] for (uint f = 0u; f < RF; f++) {
+        [[unroll]] for (uint g = 0u; g < OF; g++) {
+            SUBGROUP_SYNC();
+            coopMatStore(o[f * OF + g], zs, zat, TN, gl_CooperativeMatrixLayoutRowMajor);
+            SUBGROUP_SYNC();
+            for (uint e = lane; e < TM * TN; e += SIZE) {
+                uint in_sub = f * TM + e / TN, r = r0 + in_sub;
+                if (r < rows)
+                    out1[(uint(t0) + r / heads) * P.ldo + (h0 + r % heads) * DIM + g * TN + e % TN] = zs[zat + e] * fs[sub * 16u + in_sub];
+            }
+        }
+    }
+}
