@@ -61,6 +61,8 @@ for entry in r["logprobs"]:
     check(entry["logprob"] <= 0 and len(entry["top"]) == 3 and entry["top"][0]["token"] == entry["token"]
           and entry["top"][0]["logprob"] == entry["logprob"] >= entry["top"][1]["logprob"], "greedy is the first of the top", entry)
 check(r["context"] == r["prompt_tokens"] + 12, "automatic context: what the input and -n need", r["context"])
+zero = run_json("-p", "hello there", "-n", "2", "--logprobs", "0")["logprobs"]
+check([e["logprob"] for e in zero] == [e["logprob"] for e in r["logprobs"][:2]] and zero[0]["top"] == [], "--logprobs 0", zero)
 check("logprobs" not in run_json("-p", "x", "-n", "1"), "no log-probabilities unless asked")
 
 # sampling: seeds, bias, stop

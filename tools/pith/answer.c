@@ -39,7 +39,7 @@ bool cli_answer_piece(const pith_piece *piece, void *user)
         a->ids[a->n_ids++] = piece->token;
         if (a->logprobs) {
             json_t *entry = token_json(a->model, piece->token, piece->logprob), *top = json_array();
-            for (int32_t i = 0; i < piece->n_top; i++)
+            for (int32_t i = 0; i < piece->n_top && i < a->n_top; i++)
                 json_array_append_new(top, token_json(a->model, piece->top[i].token, piece->top[i].logprob));
             json_object_set_new(entry, "top", top);
             json_array_append_new(a->logprobs, entry);
@@ -98,6 +98,8 @@ pith_generate_params cli_generate_params(const cli_args *args, pith_logit_bias *
     p.stop = v[OPT_STOP].texts;
     p.n_stop = v[OPT_STOP].n;
     p.top_logprobs = (int32_t)v[OPT_LOGPROBS].i;
+    if (v[OPT_LOGPROBS].given && p.top_logprobs == 0) /* the token's own comes only with a list */
+        p.top_logprobs = 1;
     p.ignore_end = v[OPT_IGNORE_END].i != 0;
     p.special = v[OPT_SHOW_SPECIAL].i != 0;
     p.progress = cli_progress_update;

@@ -13,6 +13,7 @@ typedef struct cli_answer {
     const pith_model *model;
     bool print;        /* to stdout at once */
     json_t *logprobs;  /* array; NULL: not wanted */
+    int32_t n_top;     /* alternatives of each token in it */
     char *text;        /* what came so far, NUL-terminated; owned */
     size_t n_text, cap_text;
     int32_t *ids;      /* generated tokens; owned */

@@ -118,7 +118,8 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     pith_logit_bias *bias;
     pith_generate_params generate = cli_generate_params(args, &bias);
     bool json = args->v[OPT_JSON].i != 0;
-    cli_answer answer = {.model = engine->model, .print = !json, .logprobs = args->v[OPT_LOGPROBS].given ? json_array() : NULL};
+    cli_answer answer = {.model = engine->model, .print = !json, .logprobs = args->v[OPT_LOGPROBS].given ? json_array() : NULL,
+                         .n_top = (int32_t)args->v[OPT_LOGPROBS].i};
     pith_generate_result result = {.finish = PITH_FINISH_CANCELLED};
     cli_signals_session(session);
     cli_progress_begin("reading", CLI_PROGRESS_TOKENS, true);
