@@ -89,6 +89,10 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
         cli_json_real(r->n_generated / r->generate_seconds), "context", params->context, "attention", attention, "kv_type",
         cli_kv_name(params->kv_type), "device", pith_backend_describe(engine->backend), "model", engine->path, "seed",
         (json_int_t)generate->sample.seed, "memory", memory);
+    json_t *ids = json_array();
+    for (size_t i = 0; i < answer->n_ids; i++)
+        json_array_append_new(ids, json_integer(answer->ids[i]));
+    json_object_set_new(root, "tokens", ids);
     if (root && args->v[OPT_LOGPROBS].given)
         json_object_set(root, "logprobs", answer->logprobs);
     return root;
