@@ -5,6 +5,8 @@
 #ifndef PITH_TEXT_PATTERNS_H
 #define PITH_TEXT_PATTERNS_H
 
+#include <stdbool.h>
+
 /* GPT-2. Its last alternative, any other white space, is left to the gaps. */
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
 
