@@ -1,10 +1,11 @@
 #version 450
 // SPDX-License-Identifier: MIT
-// y[r] = sum_k w[r][k] x[k] for one token: decode. An optional RMS norm of x is folded in: every group of lanes reads
-// all of x anyway, so it sums x^2 beside the products and scales its results by 1/rms at the end.
+// y[r] = sum_k w[r][k] x[k] for one token: decode. The workgroup stages x, times the norm's weights, in shared memory,
+// where every unit of 32 elements begins on a bank of its own; groups of LANES invocations then each take ROWS packed
+// rows, a unit per invocation. The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
 // Grid: workgroup (x, then y) = (WG / LANES) * ROWS packed rows; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns.
-// Shared memory: one float per invocation, none with USE_SUBGROUP. Matches pith_cpu_matmul, pith_cpu_rms_norm_f32.
+// Shared memory: 144 STAGE bytes, one float per invocation. Matches pith_cpu_matmul, pith_cpu_rms_norm_f32.
 #include "lib/types.glsl"
 #include "push/matmul.h"
 #ifdef USE_SUBGROUP
@@ -20,6 +21,8 @@ layout(constant_id = 4) const uint EPILOGUE = 0u; // EPI_*
 layout(constant_id = 5) const bool BIAS = false;
 layout(constant_id = 6) const bool PAIRS = false; // packed rows 2j, 2j + 1 are row j of part 0 and of part 1
 layout(constant_id = 7) const bool RAGGED = false; // K or a stride is not a multiple of 4, or K not of 32
+layout(constant_id = 8) const uint STAGE = 64u;   // units of x in shared memory at a time
+layout(constant_id = 9) const uint DEPTH = 1u;    // units of an invocation whose loads are in flight together
 
 layout(push_constant) uniform Push { pith_vk_push_matvec P; };
 layout(std430, binding = 0) readonly buffer Slab4 { uvec4 W4[]; };
@@ -34,28 +37,31 @@ layout(std430, binding = 4) readonly buffer B { float bias[]; };
 #include "lib/reduce.glsl"
 #include "lib/epilogue.glsl"
 
-void load_x(uint u, uint token, out vec4 x[8], inout float squares)
+const uint PITCH = 9u; // vec4 per staged unit
+shared vec4 xs[STAGE * PITCH];
+shared float sums[gl_WorkGroupSize.x];
+
+// Four elements of x from 4 j on, times the norm's weights; adds to the sum of squares.
+vec4 load_x(uint j, uint token, inout float squares)
 {
-    [[unroll]] for (uint j = 0u; j < 8u; j++) {
-        vec4 v, g = vec4(1);
-        if (RAGGED) {
-            [[unroll]] for (uint l = 0u; l < 4u; l++) {
-                uint k = u * 32u + j * 4u + l;
-                v[l] = k < P.cols ? x1[token * P.ldx + k] : 0.0;
-                if (NORM)
-                    g[l] = k < P.cols ? g1[k] : 0.0;
-            }
-        } else {
-            v = x4[token * (P.ldx / 4u) + u * 8u + j];
+    vec4 v, g = vec4(1);
+    if (RAGGED) {
+        [[unroll]] for (uint l = 0u; l < 4u; l++) {
+            uint k = j * 4u + l;
+            v[l] = k < P.cols ? x1[token * P.ldx + k] : 0.0;
             if (NORM)
-                g = g4[u * 8u + j];
+                g[l] = k < P.cols ? g1[k] : 0.0;
         }
-        if (NORM) {
-            squares += dot(v, v);
-            v *= g;
-        }
-        x[j] = v;
+    } else {
+        v = x4[token * (P.ldx / 4u) + j];
+        if (NORM)
+            g = g4[j];
     }
+    if (NORM) {
+        squares += dot(v, v);
+        v *= g;
+    }
+    return v;
 }
 
 void main()
@@ -64,42 +70,65 @@ void main()
     uint wg = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x;
     uint first = (wg * (gl_WorkGroupSize.x / LANES) + i / LANES) * ROWS;
     float acc[ROWS], squares = 0.0;
-    for (uint r = 0u; r < ROWS; r++)
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
         acc[r] = 0.0;
-    for (uint u = lane; u < P.units; u += LANES) {
-        vec4 x[8];
-        load_x(u, token, x, squares);
+    for (uint u0 = 0u; u0 < P.units; u0 += STAGE) {
+        uint n = min(STAGE, P.units - u0);
+        if (u0 > 0u)
+            barrier();
+        for (uint j = i; j < n * 8u; j += gl_WorkGroupSize.x)
+            xs[j / 8u * PITCH + j % 8u] = load_x(u0 * 8u + j, token, squares);
+        barrier();
+        for (uint u = lane; u < n; u += LANES * DEPTH) {
+            [[unroll]] for (uint d = 0u; d < DEPTH; d++) {
+                uint at = u + d * LANES;
+                bool live = at < n;
+                at = min(at, n - 1u);
+                vec4 x[8];
+                [[unroll]] for (uint j = 0u; j < 8u; j++)
+                    x[j] = xs[at * PITCH + j];
 #if HAS_MIN
-        vec4 lo4 = x[0] + x[1] + x[2] + x[3], hi4 = x[4] + x[5] + x[6] + x[7];
-        float xlo = dot(lo4, vec4(1)), xhi = dot(hi4, vec4(1));
+                vec4 lo4 = x[0] + x[1] + x[2] + x[3], hi4 = x[4] + x[5] + x[6] + x[7];
+                float xlo = dot(lo4, vec4(1)), xhi = dot(hi4, vec4(1));
 #endif
-        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-            vec4 q[8], s;
-            unit_values(min(first + r, P.rows - 1u) * P.units + u, q, s);
-            float lo = 0.0, hi = 0.0;
-            [[unroll]] for (uint j = 0u; j < 4u; j++) {
-                lo += dot(q[j], x[j]);
-                hi += dot(q[4u + j], x[4u + j]);
+                [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+                    vec4 q[8], s;
+                    unit_values(min(first + r, P.rows - 1u) * P.units + u0 + at, q, s);
+                    vec4 lo = q[0] * x[0], hi = q[4] * x[4];
+                    [[unroll]] for (uint j = 1u; j < 4u; j++) {
+                        lo = fma(q[j], x[j], lo);
+                        hi = fma(q[4u + j], x[4u + j], hi);
+                    }
+                    float v = s.x * dot(lo, vec4(1)) + s.y * dot(hi, vec4(1));
+#if HAS_MIN
+                    v += s.z * xlo + s.w * xhi;
+#endif
+                    acc[r] += live ? v : 0.0;
+                }
             }
-            acc[r] += s.x * lo + s.y * hi;
-#if HAS_MIN
-            acc[r] += s.z * xlo + s.w * xhi;
-#endif
         }
     }
     float rms = 1.0;
-    if (NORM)
-        rms = inversesqrt(lanes_sum(squares) / float(P.cols) + P.eps);
-    for (uint r = 0u; r < ROWS; r++)
+    if (NORM) { // every invocation's share of the squares
+        sums[i] = squares;
+        barrier();
+        for (uint m = gl_WorkGroupSize.x / 2u; m > 0u; m >>= 1) {
+            if (i < m)
+                sums[i] += sums[i + m];
+            barrier();
+        }
+        rms = inversesqrt(sums[0] / float(P.cols) + P.eps);
+    }
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
         acc[r] = lanes_sum(acc[r]) * rms;
     if (lane != 0u)
         return;
     if (EPILOGUE == EPI_SWIGLU) {
-        for (uint r = 0u; r < ROWS; r += 2u)
+        [[unroll]] for (uint r = 0u; r < ROWS; r += 2u)
             if (first + r < P.rows)
                 store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
     } else {
-        for (uint r = 0u; r < ROWS; r++)
+        [[unroll]] for (uint r = 0u; r < ROWS; r++)
             if (first + r < P.rows)
                 store_one(token, P.row0 + first + r, acc[r]);
     }

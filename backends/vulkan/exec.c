@@ -65,7 +65,7 @@ static pith_status measure(const pith_vk_backend *vk, const pith_plan *plan, pit
 
 static uint64_t total_of(const pith_vk_sizes *s)
 {
-    return s->arena + s->unpacked + s->act + s->parts + 2 * s->state + s->tables + s->turns + 64 + s->result;
+    return s->arena + s->unpacked + s->act + s->parts + s->arrivals + 2 * s->state + s->tables + s->turns + 64 + s->result;
 }
 
 pith_status pith_vk_exec_bytes(const pith_backend *b, const pith_plan *plan, size_t *out)
@@ -148,6 +148,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     PITH_TRY_GOTO(pith_vk_buffer_create(d, s->unpacked, PITH_VK_DEVICE, &e->unpacked));
     PITH_TRY_GOTO(pith_vk_buffer_create(d, s->act, PITH_VK_DEVICE, &e->act));
     PITH_TRY_GOTO(pith_vk_buffer_create(d, s->parts, PITH_VK_DEVICE, &e->parts));
+    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->arrivals, PITH_VK_DEVICE, &e->arrivals));
     PITH_TRY_GOTO(pith_vk_buffer_create(d, s->tables, PITH_VK_DEVICE, &e->tables));
     PITH_TRY_GOTO(pith_vk_buffer_create(d, s->turns, PITH_VK_DEVICE, &e->turns));
     for (int i = 0; i < 2; i++) {
@@ -158,6 +159,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     }
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->arena, 0, e->arena.bytes, 0));
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->act, 0, e->act.bytes, 0));
+    PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->arrivals, 0, e->arrivals.bytes, 0));
     PITH_TRY_GOTO(tables_write(e));
     PITH_TRY_GOTO(pith_vk_recordings_warm(e));
     *out = e;
@@ -176,7 +178,7 @@ void pith_vk_exec_destroy(pith_exec **e_ptr)
     (void)pith_vk_transfer_flush(&vk->transfer);
     (void)pith_vk_queue_wait(&vk->queue, vk->queue.submitted);
     pith_vk_recordings_fini(e);
-    pith_vk_buffer *buffers[] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->tables, &e->turns,
+    pith_vk_buffer *buffers[] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->arrivals, &e->tables, &e->turns,
                                  &e->state[0], &e->state[1], &e->result[0], &e->result[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         pith_vk_buffer_destroy(&vk->device, buffers[i]);

@@ -183,7 +183,9 @@ void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, co
 {
     uint64_t tokens = (uint64_t)(plan->n_tokens_max < FEW_TOKENS ? plan->n_tokens_max : FEW_TOKENS);
     uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * splits_of(&b->device, node) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+    uint64_t arrivals = tokens * (uint64_t)node->u.attend.n_head * 4; /* behind the parts, zeroed once */
     s->parts = bytes > s->parts ? bytes : s->parts;
+    s->arrivals = arrivals > s->arrivals ? arrivals : s->arrivals;
 }
 
 static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int32_t index)
@@ -214,22 +216,15 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.spec[3] = lanes;
     call.spec[4] = rows;
     call.spec[5] = push.splits > 1;
+    call.spec[6] = rows <= 2 ? 4 : 2; /* keys at a time: loads in flight against registers */
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
+    call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
     call.push = &push;
     call.push_bytes = sizeof push;
     call.groups[0] = push.splits;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
     call.groups[2] = (uint64_t)rec->n;
     pith_vk_cmd_dispatch(rec->cmd, &call);
-    if (push.splits == 1)
-        return;
-    const pith_vk_call merge = {.variant = PITH_SPV_ATTN_MERGE,
-                                .spec = {64, 0, (uint32_t)l->head_dim},
-                                .bind = {pith_vk_bind_all(&rec->e->parts, false), pith_vk_bind_value(rec, node->dst, true)},
-                                .push = &push,
-                                .push_bytes = sizeof push,
-                                .groups = {(uint64_t)node->u.attend.n_head, (uint64_t)rec->n}};
-    pith_vk_cmd_dispatch(rec->cmd, &merge);
 }
 
 /* Most keys that one query can see, for the length of submissions. */

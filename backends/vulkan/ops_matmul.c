@@ -84,40 +84,26 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
 
 /* ---- a few tokens --------------------------------------------------------------------------------------------------- */
 
-/* Invocations along K: as many as keep busy, at most a subgroup. */
-static uint32_t lanes_for(uint32_t units, uint32_t most)
-{
-    uint32_t best = 1, best_turns = units;
-    for (uint32_t lanes = 2; lanes <= most && lanes < 2 * units; lanes *= 2) {
-        uint32_t turns = (units + lanes - 1) / lanes;
-        if (turns < best_turns) {
-            best = lanes;
-            best_turns = turns;
-        }
-    }
-    return best;
-}
-
 static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_graph *graph = rec->e->plan->graph;
     uint32_t ldx = (uint32_t)graph->values[node->src].cols, ldy = (uint32_t)graph->values[node->dst].cols;
     bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0;
-    uint32_t size = shuffle && d->physical.subgroup > 128 ? d->physical.subgroup : 128;
-    uint32_t lanes = lanes_for(g->units, shuffle ? d->physical.subgroup : 32), rows = 2;
+    const pith_vk_vector v = pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
     struct pith_vk_push_matvec push = {.units = g->units, .rows = (uint32_t)slab->rows, .row0 = (uint32_t)slab->row0,
                                        .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0, .cols = (uint32_t)g->cols,
                                        .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
     memcpy(push.plane, slab->plane, sizeof push.plane);
     const pith_vk_call call = {
         .variant = (pith_spv)((shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
-        .spec = {size, lanes, rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, g->cols % 32 != 0 || ldx % 4 != 0},
+        .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, g->cols % 32 != 0 || ldx % 4 != 0, v.stage,
+                 v.depth},
         .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {div_up((uint64_t)slab->rows, (uint64_t)(size / lanes) * rows), 1, (uint64_t)rec->n}};
+        .groups = {div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 

@@ -94,3 +94,43 @@ uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)
     }
     return 0;
 }
+
+/* Invocations along K: the fewest turns, then the fewest lanes; at most a subgroup. */
+static uint32_t lanes_for(uint32_t units, uint32_t most)
+{
+    uint32_t best = 1, best_turns = units;
+    for (uint32_t lanes = 2; lanes <= most && lanes < 2 * units; lanes *= 2) {
+        uint32_t turns = (units + lanes - 1) / lanes;
+        if (turns < best_turns) {
+            best = lanes;
+            best_turns = turns;
+        }
+    }
+    return best;
+}
+
+static bool power_of_two(uint32_t n) { return n && (n & (n - 1)) == 0; }
+
+pith_vk_vector pith_vk_vector_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)
+{
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP);
+    uint32_t subgroup = shuffle ? d->physical.subgroup : 32;
+    pith_vk_vector v = {.invocations = subgroup > 128 ? subgroup : 128, .lanes = lanes_for(units, subgroup)};
+    /* Short matrices need every invocation they can get; long ones share the staged x among more rows. */
+    uint32_t per_core = rows / (d->cores ? d->cores : 1);
+    v.rows = per_core >= 64 ? 4 : 2;
+    v.depth = units >= 2 * v.lanes && v.rows == 2 ? 2 : 1;
+    const char *text = getenv("PITH_VK_MATVEC");
+    uint32_t size, n, depth;
+    if (text && sscanf(text, "%u,%u,%u", &size, &n, &depth) == 3 && power_of_two(size) && size >= subgroup && size <= l->maxComputeWorkGroupSize[0] &&
+        size <= l->maxComputeWorkGroupInvocations && n >= 2 && n <= 16 && n % 2 == 0 && depth >= 1 && depth <= 8) {
+        v.invocations = size;
+        v.rows = n;
+        v.depth = depth;
+    }
+    uint32_t room = (d->shared_bytes - 8 * v.invocations) / 144, most = room < 160 ? room : 160; /* 160 units: 22.5 KiB, K of 5120 at once */
+    v.stage = units < most ? units : most - most % v.lanes;
+    v.stage = v.stage ? v.stage : v.lanes;
+    return v;
+}

@@ -21,6 +21,14 @@ void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, bool
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, bool floats);
 
 
+/* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
+ * `depth` units of an invocation are loaded ahead. PITH_VK_MATVEC="invocations,rows,depth" in the environment overrides. */
+typedef struct pith_vk_vector {
+    uint32_t invocations, lanes, rows, stage, depth;
+} pith_vk_vector;
+
+pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
+
 #define PITH_VK_ATTEND_KEYS 32 /* keys at a time in attn_matrix.comp */
 /* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
  * PITH_VK_ATTEND=n in the environment: at most n. */

@@ -108,7 +108,7 @@ typedef struct pith_vk_recording {
 } pith_vk_recording;
 
 typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree */
-    uint64_t arena, arena_scale, unpacked, act, parts, state, tables, turns, result;
+    uint64_t arena, arena_scale, unpacked, act, parts, arrivals, state, tables, turns, result;
     int32_t n_pairs;        /* of the rotation */
     int32_t head_cols;      /* widest result of the head stage */
 } pith_vk_sizes;
@@ -120,7 +120,7 @@ struct pith_exec {
     pith_buf *const *kv;
     int32_t n_layers;
     pith_vk_sizes sizes;
-    pith_vk_buffer arena, unpacked, act, parts;
+    pith_vk_buffer arena, unpacked, act, parts, arrivals;
     pith_vk_buffer state[2];   /* per stage; host writes, shaders read: struct pith_vk_state, ids, rows, rotation of pos0 */
     pith_vk_buffer tables;     /* struct pith_vk_attn of every node that has one, `tables_pitch` apart, then frequencies */
     pith_vk_buffer turns;      /* rotation by t, t in [0, n_tokens_max) */

@@ -222,6 +222,14 @@ static void test_ragged(void **state)
         }
 }
 
+/* Wider than what shared memory holds of x at once. */
+static void test_wide(void **state)
+{
+    (void)state;
+    run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {9}, 14336, 1, true, true, PITH_EPILOGUE_STORE}, 500);
+    run_case(&(struct matmul_case){1, {PITH_DTYPE_F16}, {5}, 5440, 2, true, true, PITH_EPILOGUE_ADD}, 501);
+}
+
 /* Slabs and scratch so small that every matrix is cut: rows of tables and products come from several bindings. */
 static void test_slabs(void **state)
 {
@@ -238,7 +246,7 @@ static void test_slabs(void **state)
 int main(void)
 {
     physical = vk_test_device();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
                                        cmocka_unit_test(test_slabs), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
