@@ -145,7 +145,7 @@ typedef struct pith_cpu_matmul_job { /* the arguments of pith_cpu_matmul */
 
 /* Scratch: a panel of unpacked weights, then per token of a slab a row of partial sums (BLAS: of activations). */
 #define PITH_MM_PANEL_BYTES (256 * 1024)
-#define PITH_MM_SLAB 512 /* tokens between two unpackings of a panel */
+#define PITH_MM_SLAB 256 /* tokens between two unpackings of a panel: their activations stay in L2 */
 #define PITH_MM_PANEL_ROWS 32
 #define PITH_MM_BLAS_COLS 256
 

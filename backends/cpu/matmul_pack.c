@@ -177,22 +177,29 @@ static void unit_lane(pith_dtype dtype, const pith_mm_format *f, const uint8_t *
     }
 }
 
-/* Floats: tiles of 16 columns, so that both sides stay in L1. */
-static void strip_floats(int bytes, int group, const uint8_t *src, size_t row_bytes, int lanes, int64_t n_cols, uint8_t *dst)
+/* Floats: n_cells cells of `bytes` bytes per row (a column, or a pair of bf16 columns), in tiles of 16, so that both sides
+ * stay in L1. `bytes` is a constant at every call. */
+static inline __attribute__((always_inline)) void strip_cells(size_t bytes, const uint8_t *src, size_t row_bytes, int lanes, int64_t n_cells,
+                                                              uint8_t *dst)
 {
-    for (int64_t k0 = 0; k0 < n_cols; k0 += 16) {
-        int64_t k1 = k0 + 16 < n_cols ? k0 + 16 : n_cols;
-        for (int lane = 0; lane < lanes; lane++) {
-            const uint8_t *row = src + (size_t)lane * row_bytes;
-            for (int64_t k = k0; k < k1; k++) {
-                size_t at = ((size_t)(k / group) * 16 + (size_t)lane) * (size_t)group + (size_t)(k % group);
-                if (bytes == 4)
-                    memcpy(dst + at * 4, row + (size_t)k * 4, 4);
-                else
-                    memcpy(dst + at * 2, row + (size_t)k * 2, 2);
-            }
-        }
+    for (int64_t k0 = 0; k0 < n_cells; k0 += 16) {
+        const size_t from = (size_t)k0, to = (size_t)(k0 + 16 < n_cells ? k0 + 16 : n_cells);
+        for (int lane = 0; lane < lanes; lane++)
+            for (size_t k = from; k < to; k++)
+                memcpy(dst + (k * 16 + (size_t)lane) * bytes, src + (size_t)lane * row_bytes + k * bytes, bytes);
     }
+}
+
+static void strip_floats(pith_dtype dtype, const uint8_t *rows, size_t row_bytes, int lanes, int64_t n_cols, uint8_t *strip)
+{
+    if (dtype == PITH_DTYPE_F16)
+        strip_cells(2, rows, row_bytes, lanes, n_cols, strip);
+    else if (dtype == PITH_DTYPE_F32)
+        strip_cells(4, rows, row_bytes, lanes, n_cols, strip);
+    else
+        strip_cells(4, rows, row_bytes, lanes, n_cols / 2, strip);
+    for (int lane = 0; dtype == PITH_DTYPE_BF16 && n_cols % 2 && lane < lanes; lane++) /* the half of the last pair */
+        memcpy(strip + ((size_t)(n_cols / 2) * 16 + (size_t)lane) * 4, rows + (size_t)lane * row_bytes + (size_t)(n_cols - 1) * 2, 2);
 }
 
 void pith_cpu_matrix_pack(const pith_cpu_matrix *m, const pith_cpu_kernels *k, const void *src, int64_t row0, int64_t row1)
@@ -209,7 +216,7 @@ void pith_cpu_matrix_pack(const pith_cpu_matrix *m, const pith_cpu_kernels *k, c
         if (!f->planes) {
             if (ragged)
                 memset(strip, 0, strip_bytes);
-            strip_floats(f->file_bytes, f->unit_elems, rows, row_bytes, lanes, m->cols, strip);
+            strip_floats(m->dtype, rows, row_bytes, lanes, m->cols, strip);
             continue;
         }
         int per_unit = f->unit_elems / f->file_elems;

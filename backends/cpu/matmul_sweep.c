@@ -23,8 +23,7 @@ void pith_mm_sweep_run(const pith_mm_sweep *s, const pith_cpu_matmul_job *job)
                     float *sum = part + c0 * 16 * strips;
                     s->tiles[(strips - 1) * s->tile + (c1 - c0) - 1](panel, act + (size_t)c0 * stride, stride, u1 - u0, sum, pass == 0);
                     if (pass == passes - 1)
-                        for (int64_t c = c0; c < c1; c++)
-                            s->finish(job, strips, row, t0 + c, part + c * 16 * strips);
+                        s->finish(job, strips, row, t0 + c0, c1 - c0, sum);
                 }
             }
         }

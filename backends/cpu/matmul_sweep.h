@@ -23,8 +23,8 @@ typedef struct pith_mm_sweep {
     const pith_mm_tile_fn *tiles; /* [strips][tile] */
     /* Units [u0, u1) of n strips from `row` on. */
     void (*fill)(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t u0, int64_t u1, uint8_t *panel);
-    /* y of token t, rows row .. row + 16 n (cut at job->row1) from 16 n sums. */
-    void (*finish)(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, const float *sum);
+    /* y of tokens t .. t + n_tokens, rows row .. row + 16 n (cut at job->row1) from sum[n_tokens][16 n]. */
+    void (*finish)(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, int64_t n_tokens, const float *sum);
 } pith_mm_sweep;
 
 /* The column ranges of n_cols columns in units: range i of n is [pith_mm_range(i), pith_mm_range(i + 1)), in units. Kernels

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_matmul --bench: one thread; for each type, tier and shape the best of several runs. GOP/s count two operations per
+/* test_matmul --bench: one thread; for each type, tier and shape the 20th percentile of CPU time over
+ * a number of runs (the machine may be shared). GOP/s count two operations per
  * weight and token; GB/s count the bytes of the packed weights. The bound beside a prompt rate is what the dot product
  * instructions alone would take at the clock that a chain of dependent additions shows; beside a decode rate it is the
  * rate at which this core reads a large array. */
@@ -17,7 +18,7 @@
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* the machine may be shared */
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -63,22 +64,34 @@ static double read_gbs(void)
 
 typedef struct shape { const char *name; int64_t rows, cols, n; } shape;
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
 static void bench_one(const char *tier, const pith_cpu_kernels *k, const mm_case *c, double budget)
 {
     void *act = pith_aligned_alloc(pith_cpu_act_bytes(c->m.act, c->cols, c->n)), *scratch = pith_aligned_alloc(pith_cpu_matmul_scratch_bytes(k, &c->m, c->n));
     float *y = pith_aligned_alloc((size_t)(c->n * c->rows) * sizeof(float));
     if (!act || !scratch || !y)
         return;
-    double best = 1e9, best_act = 1e9, begin = now();
-    for (int rep = 0; rep < 3 || now() - begin < budget; rep++) {
+    enum { MAX = 4096 };
+    static double times[MAX], act_times[MAX];
+    double begin = now();
+    int n = 0;
+    for (; n < 5 || (n < MAX && now() - begin < budget); n++) {
         double start = now();
         pith_cpu_act_pack(k, c->m.act, c->x, c->cols, c->cols, c->n, 0, c->n, act);
         double packed = now();
         pith_cpu_matmul(k, &c->m, act, c->n, 0, c->rows, NULL, false, y, c->rows, scratch);
         double end = now();
-        best_act = packed - start < best_act ? packed - start : best_act;
-        best = end - packed < best ? end - packed : best;
+        act_times[n] = packed - start;
+        times[n] = end - packed;
     }
+    qsort(times, (size_t)n, sizeof *times, by_value);
+    qsort(act_times, (size_t)n, sizeof *act_times, by_value);
+    double best = times[n / 5], best_act = act_times[n / 5];
     double ops = 2.0 * (double)c->rows * (double)c->cols * (double)c->n;
     printf("%-7s %-7s %6lldx%-5lld n%-4lld %9.1f GOP/s %7.2f GB/s   act %6.2f Gelem/s\n", pith_dtype_get((uint32_t)c->type).name, tier,
            (long long)c->rows, (long long)c->cols, (long long)c->n, ops * 1e-9 / best, (double)c->m.bytes * 1e-9 / best,

@@ -125,8 +125,10 @@ PITH_INLINE __m256i dot_steps(pith_dtype type, const __m256i *w, const int8_t *q
     for (int j = 0; j < steps; j += chain) {
         __m256i sum = product16(type, w[j], set4(q + 4 * j));
         PITH_UNROLL
-        for (int i = 1; i < chain; i++)
+        for (int i = 1; i < chain; i++) {
             sum = _mm256_add_epi16(sum, product16(type, w[j + i], set4(q + 4 * (j + i))));
+            PITH_PIN(sum);
+        }
         start = _mm256_add_epi32(start, _mm256_madd_epi16(sum, factor));
     }
     return start;
@@ -150,6 +152,16 @@ PITH_INLINE void store8(const pith_cpu_matmul_job *job, int64_t t, int64_t row, 
         else if (job->bias)
             sum = _mm256_add_ps(_mm256_maskload_ps(job->bias + row, mask), sum);
         _mm256_maskstore_ps(y, mask, sum);
+    }
+}
+
+/* The `finish` of a sweep of single strips: n_tokens x 16 sums. */
+static inline void store_tile(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, int64_t n_tokens, const float *sum)
+{
+    (void)n;
+    for (; n_tokens > 0; n_tokens--, t++, sum += 16) {
+        store8(job, t, row, _mm256_loadu_ps(sum));
+        store8(job, t, row + 8, _mm256_loadu_ps(sum + 8));
     }
 }
 

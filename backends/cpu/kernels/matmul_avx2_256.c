@@ -215,13 +215,6 @@ PITH_INLINE void fill(const pith_cpu_matmul_job *job, const pith_dtype type, int
     }
 }
 
-static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, const float *sum)
-{
-    (void)n;
-    store8(job, t, row, _mm256_loadu_ps(sum));
-    store8(job, t, row + 8, _mm256_loadu_ps(sum + 8));
-}
-
 #define TILE_FN(slot, TYPE, C)                                                                                                     \
     static void tile_##slot##_##C(const uint8_t *panel, const uint8_t *act, size_t stride, int64_t n, float *part, bool first)     \
     {                                                                                                                              \
@@ -239,7 +232,7 @@ static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t
     void pith_cpu_##slot##_avx2(const pith_cpu_matmul_job *job)                                                                    \
     {                                                                                                                              \
         static const pith_mm_tile_fn tiles[TILE] = {tile_##slot##_1, tile_##slot##_2, tile_##slot##_3};                            \
-        static const pith_mm_sweep sweep = {256, COLS_MAX, sizeof(pith_act_q8_256), 1, TILE, tiles, fill_##slot, finish};          \
+        static const pith_mm_sweep sweep = {256, COLS_MAX, sizeof(pith_act_q8_256), 1, TILE, tiles, fill_##slot, store_tile};          \
         switch (job->n_tokens) {                                                                                                   \
         case 1: few(job, TYPE, 1); break;                                                                                          \
         case 2: few(job, TYPE, 2); break;                                                                                          \

@@ -109,13 +109,21 @@ PITH_INLINE void unpack32(pith_dtype type, const uint8_t *codes, __m512i w[8])
 PITH_INLINE void store16(const pith_cpu_matmul_job *job, int64_t t, int64_t row, __m512 sum)
 {
     int64_t left = job->row1 - row;
-    __mmask16 mask = left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1u);
+    __mmask16 mask = left >= 16 ? (__mmask16)0xffff : (__mmask16)_bzhi_u32(0xffffu, (unsigned)left);
     float *y = job->y + t * job->ldy + row;
     if (job->accumulate)
         sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, y), sum);
     else if (job->bias)
         sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, job->bias + row), sum);
     _mm512_mask_storeu_ps(y, mask, sum);
+}
+
+/* The `finish` of a sweep: n_tokens x 16 n sums. */
+static inline void store_tile(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, int64_t n_tokens, const float *sum)
+{
+    for (; n_tokens > 0; n_tokens--, t++, sum += 16 * n)
+        for (int r = 0; r < n; r++)
+            store16(job, t, row + 16 * r, _mm512_loadu_ps(sum + 16 * r));
 }
 
 #endif

@@ -138,12 +138,6 @@ PITH_INLINE void fill(const pith_cpu_matmul_job *job, const pith_dtype type, int
     }
 }
 
-static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, const float *sum)
-{
-    for (int r = 0; r < n; r++)
-        store16(job, t, row + 16 * r, _mm512_loadu_ps(sum + 16 * r));
-}
-
 #define PRODUCT(slot, TYPE, UNIT, TILES_OF)                                                                                        \
     static void fill_##slot(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t u0, int64_t u1, uint8_t *panel)            \
     {                                                                                                                              \
@@ -151,7 +145,7 @@ static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t
     }                                                                                                                              \
     void pith_cpu_##slot##_avx512(const pith_cpu_matmul_job *job)                                                                  \
     {                                                                                                                              \
-        static const pith_mm_sweep sweep = {UNIT, COLS_MAX, UNIT * sizeof(float), 2, TILE, TILES_OF, fill_##slot, finish};         \
+        static const pith_mm_sweep sweep = {UNIT, COLS_MAX, UNIT * sizeof(float), 2, TILE, TILES_OF, fill_##slot, store_tile};         \
         switch (job->n_tokens) {                                                                                                   \
         case 1: few(job, TYPE, 1); break;                                                                                          \
         case 2: few(job, TYPE, 2); break;                                                                                          \

@@ -263,12 +263,6 @@ PITH_INLINE void fill(const pith_cpu_matmul_job *job, const pith_dtype type, int
     }
 }
 
-static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t, const float *sum)
-{
-    for (int r = 0; r < n; r++)
-        store16(job, t, row + 16 * r, _mm512_loadu_ps(sum + 16 * r));
-}
-
 #define PRODUCT(slot, TYPE, TILES_OF)                                                                                              \
     static void fill_##slot(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t u0, int64_t u1, uint8_t *panel)            \
     {                                                                                                                              \
@@ -277,7 +271,7 @@ static void finish(const pith_cpu_matmul_job *job, int n, int64_t row, int64_t t
     void pith_cpu_##slot##_vnni(const pith_cpu_matmul_job *job)                                                                    \
     {                                                                                                                              \
         static const pith_mm_sweep sweep = {                                                                                       \
-            256, COLS_MAX, sizeof(pith_act_q8_256), 2, TILE, TILES_OF, fill_##slot, finish,                                        \
+            256, COLS_MAX, sizeof(pith_act_q8_256), 2, TILE, TILES_OF, fill_##slot, store_tile,                                      \
         };                                                                                                                         \
         switch (job->n_tokens) {                                                                                                   \
         case 1: few(job, TYPE, 1); break;                                                                                          \
