@@ -49,8 +49,8 @@ static size_t parts_bytes(int64_t n_tokens, int32_t n_head, int32_t dim)
 size_t pith_cpu_attend_scratch_bytes(int64_t n_tokens_max, int32_t n_head, int32_t head_dim, int32_t n_threads)
 {
     pith_cpu_attn_work w;
-    return PITH_ALIGN + (size_t)n_threads * work_place(&w, NULL, (size_t)head_dim) + parts_bytes(n_tokens_max, n_head, head_dim) +
-           PITH_PAD_BYTES;
+    return PITH_ALIGN + (size_t)n_threads * work_place(&w, NULL, (size_t)head_dim) +
+           parts_bytes(n_tokens_max, n_head, head_dim) + PITH_PAD_BYTES;
 }
 
 struct grid {

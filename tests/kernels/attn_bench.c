@@ -71,8 +71,8 @@ static void bench_run(void *user, int i, int n)
 }
 
 /* One call at position pos: CCA with g = 16, s = 1024, 4 sinks (group > 0) or full attention. Returns seconds, best. */
-static double measure(const pith_cpu_kernels *k, pith_pool *pool, pith_dtype dtype, int32_t n_head, int32_t n_kv, int32_t dim,
-                      int64_t n_tokens, int64_t pos, int32_t group, double *pairs, double *bytes)
+static double measure(const pith_cpu_kernels *k, pith_pool *pool, pith_dtype dtype, int32_t n_head, int32_t n_kv,
+                      int32_t dim, int64_t n_tokens, int64_t pos, int32_t group, double *pairs, double *bytes)
 {
     const int64_t far = (int64_t)1 << 40;
     int64_t visible = group ? (pos + n_tokens) / group + 1 : 0, base = group ? visible * group : 0;
@@ -93,7 +93,8 @@ static double measure(const pith_cpu_kernels *k, pith_pool *pool, pith_dtype dty
         for (size_t i = 0; i < l.bytes / 2; i++)
             ((uint16_t *)(void *)kv)[i] = (uint16_t)(0x2000 + (pith_rng_u64(&rng) & 0x9bff));
     }
-    float *q = pith_aligned_alloc(sizeof(float) * row * (size_t)n_tokens), *out = pith_aligned_alloc(sizeof(float) * row * (size_t)n_tokens);
+    float *q = pith_aligned_alloc(sizeof(float) * row * (size_t)n_tokens),
+          *out = pith_aligned_alloc(sizeof(float) * row * (size_t)n_tokens);
     for (size_t i = 0; i < row * (size_t)n_tokens; i++)
         q[i] = pith_rng_normal(&rng);
     pith_bound to_i = {.min = 0, .max = far, .mul = 1, .group = 1}, sinks = to_i;
@@ -105,9 +106,20 @@ static double measure(const pith_cpu_kernels *k, pith_pool *pool, pith_dtype dty
     seg[2].lo = (pith_bound){.min = 4, .max = far, .shift = 1024, .mul = group, .group = group};
     void *scratch = pith_aligned_alloc(pith_cpu_attend_scratch_bytes(n_tokens, n_head, dim, pith_pool_size(pool)));
     struct bench b = {.k = k, .pool = pool};
-    b.args = (pith_cpu_attend_args){.q = q, .ldq = (int64_t)row, .out = out, .ldo = (int64_t)row, .n_tokens = n_tokens, .pos0 = pos,
-                                    .n_head = n_head, .scale = 0.1f, .segments = seg, .n_segments = group ? 3 : 1, .layout = &l,
-                                    .kv = kv, .raw_base = base, .scratch = scratch};
+    b.args = (pith_cpu_attend_args){.q = q,
+                                    .ldq = (int64_t)row,
+                                    .out = out,
+                                    .ldo = (int64_t)row,
+                                    .n_tokens = n_tokens,
+                                    .pos0 = pos,
+                                    .n_head = n_head,
+                                    .scale = 0.1f,
+                                    .segments = seg,
+                                    .n_segments = group ? 3 : 1,
+                                    .layout = &l,
+                                    .kv = kv,
+                                    .raw_base = base,
+                                    .scratch = scratch};
     *pairs = 0;
     double keys = 0;
     for (int64_t i = pos; i < pos + n_tokens; i++) {
@@ -150,18 +162,26 @@ void attn_bench(int threads)
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             for (int t = 1; t < 3; t++) {
                 double pairs, bytes, sec;
-                printf("  H %2d K %2d E %3d %-4s  prefill 512 GFLOP/s (%%):", shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, names[t]);
+                printf("  H %2d K %2d E %3d %-4s  prefill 512 GFLOP/s (%%):", shapes[s].n_head, shapes[s].n_kv,
+                       shapes[s].dim, names[t]);
                 for (int c = 0; c < 5; c++) {
                     int64_t pos = (int64_t[]){0, 2048, 0, 32768, 131072 - 512}[c];
-                    sec = measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 512, pos + (c > 1 && !pos ? 4096 : 0),
-                                  c < 2 ? 0 : 16, &pairs, &bytes);
+                    sec = measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 512,
+                                  pos + (c > 1 && !pos ? 4096 : 0), c < 2 ? 0 : 16, &pairs, &bytes);
                     double rate = pairs * 4 * shapes[s].dim / sec * 1e-9;
-                    printf(" %s%.0f (%.0f)", c == 0 ? "full@0 " : c == 1 ? "full@2K " : c == 2 ? "cca@4K " : c == 3 ? "cca@32K " : "cca@128K ",
+                    printf(" %s%.0f (%.0f)",
+                           c == 0   ? "full@0 "
+                           : c == 1 ? "full@2K "
+                           : c == 2 ? "cca@4K "
+                           : c == 3 ? "cca@32K "
+                                    : "cca@128K ",
                            rate, 100 * rate / top / threads);
                 }
-                sec = measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 1, 131071, 16, &pairs, &bytes);
+                sec = measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 1, 131071, 16, &pairs,
+                              &bytes);
                 printf("  decode cca@128K %.1f GB/s %.0f us", bytes / sec * 1e-9, sec * 1e6);
-                sec = measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 1, 4095, 0, &pairs, &bytes);
+                sec =
+                    measure(&k, pool, types[t], shapes[s].n_head, shapes[s].n_kv, shapes[s].dim, 1, 4095, 0, &pairs, &bytes);
                 printf("  full@4K %.1f GB/s\n", bytes / sec * 1e-9);
             }
         }

@@ -92,7 +92,8 @@ bool attn_check_out(const attn_case *c, const attn_result *r, const char *what)
 }
 
 /* R(p) x with cos and sin rows or exact angles; magnitudes of the terms into `size` if not NULL. */
-static void rotate(const attn_case *c, const attn_result *r, const double *cosines, const double *sines, double *x, double *size)
+static void rotate(const attn_case *c, const attn_result *r, const double *cosines, const double *sines, double *x,
+                   double *size)
 {
     int32_t pairs = r->n_rot / 2;
     for (int32_t i = 0; i < pairs; i++) {
@@ -157,7 +158,8 @@ bool attn_check_cores(const attn_case *c, const attn_result *r, const char *what
     for (int64_t j = 0; j < r->n_cores; j++) {
         int64_t e = j * c->group + c->group - 1, t0 = j * c->group > c->sinks ? j * c->group : c->sinks;
         for (int32_t ch = 0; ch < r->core_heads; ch++) {
-            int32_t kv = c->per_query ? ch / share : ch, h0 = c->per_query ? ch : ch * share, h1 = c->per_query ? ch + 1 : h0 + share;
+            int32_t kv = c->per_query ? ch / share : ch, h0 = c->per_query ? ch : ch * share,
+                    h1 = c->per_query ? ch + 1 : h0 + share;
             int64_t row = j * r->core_heads + ch;
             if (t0 > e) { /* sinks only: nobody wrote */
                 for (int32_t d = 0; d < c->dim && c->dtype != PITH_DTYPE_Q8_0; d++)
@@ -220,8 +222,10 @@ bool attn_check_cores(const attn_case *c, const attn_result *r, const char *what
                 }
                 size_t i = (size_t)(row * c->dim + d);
                 double kb = key_rel * k_size[d], vb = rel * v_size[d];
-                pith_compare_add(&keys, i, r->core_k[i], ck[d], kb + attn_store_error(c->dtype, fabs(ck[d]) + kb, k_top) + 1e-30);
-                pith_compare_add(&values, i, r->core_v[i], cv[d], vb + attn_store_error(c->dtype, fabs(cv[d]) + vb, v_top) + 1e-30);
+                pith_compare_add(&keys, i, r->core_k[i], ck[d],
+                                 kb + attn_store_error(c->dtype, fabs(ck[d]) + kb, k_top) + 1e-30);
+                pith_compare_add(&values, i, r->core_v[i], cv[d],
+                                 vb + attn_store_error(c->dtype, fabs(cv[d]) + vb, v_top) + 1e-30);
             }
             pith_compare_add(&bias, (size_t)row, r->bias[row], entropy,
                              rel * (1 + log(members)) * 2 + fabs(entropy) * 0x1p-11 + 0x1p-24);

@@ -25,7 +25,8 @@ int attn_tiers(uint32_t flags[3])
 
 void attn_case_name(const attn_case *c, char *text, size_t size)
 {
-    snprintf(text, size, "T %d chunk %d H %d K %d E %d type %d g %d s %d sinks %d perq %d bias %d pos %d values %d threads %d flags %u",
+    snprintf(text, size,
+             "T %d chunk %d H %d K %d E %d type %d g %d s %d sinks %d perq %d bias %d pos %d values %d threads %d flags %u",
              (int)c->n_tokens, (int)c->chunk, c->n_head, c->n_kv, c->dim, (int)c->dtype, c->group, c->window, c->sinks,
              c->per_query, c->bias, (int)c->position, (int)c->values, c->threads, c->flags);
 }
@@ -147,7 +148,8 @@ static void chunk_read_back(const attn_case *c, attn_result *r, const struct job
     const pith_kv_layout *l = job->append.layout;
     for (int64_t t = 0; t < job->append.n_tokens; t++) {
         int64_t p = job->append.pos0 + t, row = pith_kv_raw_row(l, job->append.raw_base, p);
-        memcpy(r->q + p * c->n_head * c->dim, job->append.qkv + t * job->append.ld, sizeof(float) * (size_t)(c->n_head * c->dim));
+        memcpy(r->q + p * c->n_head * c->dim, job->append.qkv + t * job->append.ld,
+               sizeof(float) * (size_t)(c->n_head * c->dim));
         for (int32_t h = 0; h < c->n_kv; h++) {
             row_read(l, &l->raw_k, job->append.kv, h, row, r->k + (p * c->n_kv + h) * c->dim);
             row_read(l, &l->raw_v, job->append.kv, h, row, r->v + (p * c->n_kv + h) * c->dim);
@@ -217,12 +219,27 @@ attn_result *attn_case_run(const attn_case *c)
             base = keep;
         }
         memcpy(qkv, r->qkv + (size_t)pos * ld, sizeof(float) * (size_t)count * ld);
-        job.append = (pith_cpu_append_args){
-            .qkv = qkv, .ld = (int64_t)ld, .n_tokens = count, .pos0 = pos, .n_head = c->n_head,
-            .q_norm = c->qk_norm ? r->norm[0] : NULL, .k_norm = c->qk_norm ? r->norm[1] : NULL, .norm_eps = 1e-6f,
-            .rope_cos = r->cos + pos * (r->n_rot / 2), .rope_sin = r->sin + pos * (r->n_rot / 2), .rope_freq = r->freq,
-            .rope_magnitude = c->magnitude > 0 ? c->magnitude : 1, .n_rot = r->n_rot, .rope_half = c->rope_half, .layout = &l,
-            .kv = kv, .raw_base = base, .group = c->group, .n_sinks = c->sinks, .position = c->position, .scale = r->scale};
+        job.append = (pith_cpu_append_args){.qkv = qkv,
+                                            .ld = (int64_t)ld,
+                                            .n_tokens = count,
+                                            .pos0 = pos,
+                                            .n_head = c->n_head,
+                                            .q_norm = c->qk_norm ? r->norm[0] : NULL,
+                                            .k_norm = c->qk_norm ? r->norm[1] : NULL,
+                                            .norm_eps = 1e-6f,
+                                            .rope_cos = r->cos + pos * (r->n_rot / 2),
+                                            .rope_sin = r->sin + pos * (r->n_rot / 2),
+                                            .rope_freq = r->freq,
+                                            .rope_magnitude = c->magnitude > 0 ? c->magnitude : 1,
+                                            .n_rot = r->n_rot,
+                                            .rope_half = c->rope_half,
+                                            .layout = &l,
+                                            .kv = kv,
+                                            .raw_base = base,
+                                            .group = c->group,
+                                            .n_sinks = c->sinks,
+                                            .position = c->position,
+                                            .scale = r->scale};
         job.attend = (pith_cpu_attend_args){
             .q = qkv, .ldq = (int64_t)ld, .out = r->out + (size_t)pos * qd, .ldo = (int64_t)qd, .n_tokens = count,
             .pos0 = pos, .n_head = c->n_head, .scale = r->scale, .segments = segments, .n_segments = n_segments,

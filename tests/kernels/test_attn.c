@@ -109,7 +109,8 @@ static void test_values(void **state)
         for (int v = ATTN_EQUAL; v <= ATTN_HUGE; v++) {
             for (int chunk = 0; chunk < 2; chunk++) {
                 attn_case c = base;
-                c.flags = flags[i], c.values = (attn_values)v, c.n_tokens = 130, c.chunk = chunk, c.dim = 40, c.seed = (uint64_t)v;
+                c.flags = flags[i], c.values = (attn_values)v, c.n_tokens = 130, c.chunk = chunk, c.dim = 40,
+                c.seed = (uint64_t)v;
                 check(c);
             }
         }
@@ -134,7 +135,8 @@ static void test_chunks(void **state)
     for (int i = 0; i < n; i++) {
         for (int t = 0; t < 3; t++) {
             attn_case c = base;
-            c.flags = flags[i], c.n_tokens = 200, c.dim = 32, c.dtype = types[t], c.n_head = 6, c.position = (pith_cca_position)t;
+            c.flags = flags[i], c.n_tokens = 200, c.dim = 32, c.dtype = types[t], c.n_head = 6,
+            c.position = (pith_cca_position)t;
             attn_result *whole = attn_case_run(&c);
             for (int j = 0; j < 3; j++) {
                 c.chunk = chunks[j];
@@ -188,7 +190,8 @@ static void test_threads(void **state)
     for (int i = n > 1; i < n; i++) {
         for (int full = 0; full < 2; full++) {
             attn_case c = base;
-            c.flags = flags[i], c.n_tokens = 1400, c.chunk = 1397, c.group = full ? 0 : 2, c.window = 512, c.n_head = 3, c.n_kv = 1;
+            c.flags = flags[i], c.n_tokens = 1400, c.chunk = 1397, c.group = full ? 0 : 2, c.window = 512, c.n_head = 3,
+            c.n_kv = 1;
             attn_result *one = attn_case_run(&c);
             for (c.threads = 2; c.threads < 4; c.threads++) {
                 attn_result *r = attn_case_run(&c);

@@ -20,7 +20,8 @@ static const double u = 0x1p-24;
 static const int dims[] = {1, 2, 7, 16, 17, 32, 40, 63, 64, 80, 96, 128, 256};
 enum { N_DIMS = sizeof dims / sizeof dims[0] };
 
-typedef bool (*check_fn)(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rng *rng, int n_keys, int dim, int variant);
+typedef bool (*check_fn)(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rng *rng, int n_keys, int dim,
+                         int variant);
 
 static void each(check_fn check, const char *name, int variants)
 {
@@ -71,7 +72,8 @@ static bool scores(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rn
             double size = variant >= 3 ? fabs((double)bias[i]) : 0;
             for (int e = 0; e < dim; e++)
                 size += fabs((double)q[e * width + r] * keys[i * ld + e]);
-            pith_compare_add(&cmp, (size_t)(i * width + r), s[i * width + r], want[i * width + r], pith_bound_f32((size_t)dim + 1, size));
+            pith_compare_add(&cmp, (size_t)(i * width + r), s[i * width + r], want[i * width + r],
+                             pith_bound_f32((size_t)dim + 1, size));
         }
     }
     bool ok = pith_compare_ok(&cmp, "scores") && pith_guard_check(s, "s");
@@ -98,11 +100,13 @@ static bool values(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rn
             double size = fabs((double)before[e * width + r] * (variant >= 3 ? factor[r] : 1));
             for (int i = 0; i < n_keys; i++)
                 size += fabs((double)p[i * width + r] * v[i * ld + e]);
-            pith_compare_add(&cmp, (size_t)(e * width + r), o[e * width + r], want[e * width + r], pith_bound_f32((size_t)n_keys + 2, size));
+            pith_compare_add(&cmp, (size_t)(e * width + r), o[e * width + r], want[e * width + r],
+                             pith_bound_f32((size_t)n_keys + 2, size));
         }
     }
     bool ok = pith_compare_ok(&cmp, "values") && pith_guard_check(o, "o");
-    pith_guard_free(o), pith_guard_free(v), pith_guard_free(p), pith_guard_free(factor), pith_guard_free(want), pith_guard_free(before);
+    pith_guard_free(o), pith_guard_free(v), pith_guard_free(p), pith_guard_free(factor), pith_guard_free(want),
+        pith_guard_free(before);
     return ok;
 }
 
@@ -146,11 +150,14 @@ static bool softmax(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_r
         for (int r = 0; r < width; r++) {
             double shift = state[3][r] == -INFINITY ? 0 : state[3][r], error = 0;
             for (int i = 0; i < n_keys; i++) {
-                double x = given[i * width + r], bound = (4 + (x == -INFINITY ? 0 : fabs(x - shift))) * u * want[i * width + r] + 0x1p-126;
-                pith_compare_add(&cmp, (size_t)(i * width + r), s[i * width + r], want[i * width + r], x == -INFINITY ? 0 : bound);
+                double x = given[i * width + r],
+                       bound = (4 + (x == -INFINITY ? 0 : fabs(x - shift))) * u * want[i * width + r] + 0x1p-126;
+                pith_compare_add(&cmp, (size_t)(i * width + r), s[i * width + r], want[i * width + r],
+                                 x == -INFINITY ? 0 : bound);
                 error += bound;
             }
-            pith_compare_add(&cmp, (size_t)r, state[1][r], state[4][r], 4 * (error + (64 + 4 * sqrt(n_keys)) * u * state[4][r]));
+            pith_compare_add(&cmp, (size_t)r, state[1][r], state[4][r],
+                             4 * (error + (64 + 4 * sqrt(n_keys)) * u * state[4][r]));
             pith_compare_add(&cmp, (size_t)r, state[2][r], state[5][r], 64 * u * state[5][r] + 0x1p-126);
             state[1][r] = state[4][r]; /* errors must not add up over the rounds */
         }
@@ -166,7 +173,8 @@ static bool softmax(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_r
 }
 
 /* Rows of a store; their values as doubles in `x`. NaN lies between and behind the rows. */
-static pith_cpu_kv_rows rows_make(pith_rng *rng, pith_dtype dtype, int n, int dim, uint8_t **bytes, uint16_t **scales, float *x)
+static pith_cpu_kv_rows rows_make(pith_rng *rng, pith_dtype dtype, int n, int dim, uint8_t **bytes, uint16_t **scales,
+                                  float *x)
 {
     int64_t size = dim * (dtype == PITH_DTYPE_F32 ? 4 : dtype == PITH_DTYPE_F16 ? 2 : 1), stride = size + 4;
     *bytes = pith_guard_alloc((size_t)(n * stride), 4);
@@ -205,8 +213,10 @@ static bool few(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rng *
     uint16_t *scales;
     float *x = malloc(sizeof *x * (size_t)(n_keys * dim)), *q = fresh(rng, (size_t)(rows * ldq), 4);
     float *s = fresh(rng, (size_t)(rows * lds), 8), *want = fresh(rng, (size_t)(rows * lds), 0);
-    float *o = fresh(rng, (size_t)(rows * ldo), 12), *o_want = fresh(rng, (size_t)(rows * ldo), 0), *before = fresh(rng, (size_t)(rows * ldo), 0);
-    memcpy(o_want, o, (size_t)(rows * ldo) * 4), memcpy(before, o, (size_t)(rows * ldo) * 4), memcpy(want, s, (size_t)(rows * lds) * 4);
+    float *o = fresh(rng, (size_t)(rows * ldo), 12), *o_want = fresh(rng, (size_t)(rows * ldo), 0),
+          *before = fresh(rng, (size_t)(rows * ldo), 0);
+    memcpy(o_want, o, (size_t)(rows * ldo) * 4), memcpy(before, o, (size_t)(rows * ldo) * 4),
+        memcpy(want, s, (size_t)(rows * lds) * 4);
     pith_cpu_kv_rows r = rows_make(rng, dtype, n_keys, dim, &bytes, &scales, x);
     c->attn_dot_rows(want, lds, q, ldq, rows, &r, n_keys, dim);
     k->attn_dot_rows(s, lds, q, ldq, rows, &r, n_keys, dim);
@@ -219,13 +229,15 @@ static bool few(const pith_cpu_kernels *c, const pith_cpu_kernels *k, pith_rng *
             double size = 0;
             for (int e = 0; e < dim && j < n_keys; e++)
                 size += fabs((double)q[i * ldq + e] * x[j * dim + e]);
-            pith_compare_add(&dot, (size_t)(i * lds + j), s[i * lds + j], want[i * lds + j], pith_bound_f32((size_t)dim, size));
+            pith_compare_add(&dot, (size_t)(i * lds + j), s[i * lds + j], want[i * lds + j],
+                             pith_bound_f32((size_t)dim, size));
         }
         for (int e = 0; e < ldo; e++) {
             double size = e < dim ? fabs((double)before[i * ldo + e]) : 0;
             for (int j = 0; j < n_keys && e < dim; j++)
                 size += fabs((double)want[i * lds + j] * x[j * dim + e]);
-            pith_compare_add(&mix, (size_t)(i * ldo + e), o[i * ldo + e], o_want[i * ldo + e], pith_bound_f32((size_t)n_keys + 1, size));
+            pith_compare_add(&mix, (size_t)(i * ldo + e), o[i * ldo + e], o_want[i * ldo + e],
+                             pith_bound_f32((size_t)n_keys + 1, size));
         }
     }
     bool ok = pith_compare_ok(&dot, "dot");

@@ -53,7 +53,10 @@ static float *row_at(const struct scene *w, const pith_kv_plane *p, int32_t head
     return (float *)(void *)(w->kv + p->offset + (uint64_t)head * p->head_bytes + (uint64_t)row * p->row_bytes);
 }
 
-static int64_t row_of(const struct scene *w, bool raw, int64_t key) { return raw ? pith_kv_raw_row(&w->l, w->raw_base, key) : key; }
+static int64_t row_of(const struct scene *w, bool raw, int64_t key)
+{
+    return raw ? pith_kv_raw_row(&w->l, w->raw_base, key) : key;
+}
 
 /* Fills the rows that some query sees; all others stay NaN. */
 static void rows_fill(struct scene *w, pith_rng *rng)
@@ -108,7 +111,9 @@ static bool scene_check(const struct scene *w, const char *what)
                         size += fabs((double)q[e] * k[e]);
                     }
                     if (!raw && w->seg[s].bias)
-                        bias = pith_f16_to_f32(((const uint16_t *)(const void *)(w->kv + w->l.bias_offset + (uint64_t)head * w->l.bias_head_bytes))[key]);
+                        bias =
+                            pith_f16_to_f32(((const uint16_t *)(const void *)(w->kv + w->l.bias_offset +
+                                                                              (uint64_t)head * w->l.bias_head_bytes))[key]);
                     z[n] = sum * w->scale + bias;
                     error = fmax(error, (4 * sqrt(dim) + 8) * u * (size * w->scale + bias) + 4 * u * fabs(z[n]));
                     max = fmax(max, z[n++]);
@@ -123,7 +128,8 @@ static bool scene_check(const struct scene *w, const char *what)
                     size += exp(z[i] - max) / l * fabs((double)values[i][e]);
                 }
                 size_t at = (size_t)((t * w->n_head + h) * dim + e);
-                pith_compare_add(&cmp, at, w->out[at], o, n ? (expm1(2 * error) + (16 + 4 * sqrt((double)n)) * u) * size : 0);
+                pith_compare_add(&cmp, at, w->out[at], o,
+                                 n ? (expm1(2 * error) + (16 + 4 * sqrt((double)n)) * u) * size : 0);
             }
         }
     }
@@ -185,8 +191,11 @@ static void scene_make(struct scene *w, pith_rng *rng, bool lists)
     static const int32_t shares[] = {1, 2, 3, 4, 7, 8, 12}, tokens[] = {1, 2, 3, 5, 17, 40};
     *w = (struct scene){.n_segments = 1 + (int32_t)pick(rng, 3)};
     int32_t share = shares[pick(rng, 7)], g = (int32_t)(1 + pick(rng, 16));
-    w->l = (pith_kv_layout){.dtype = PITH_DTYPE_F32, .n_kv = 1 + (int32_t)pick(rng, 2), .head_dim = 8 * (1 + (int32_t)pick(rng, 5)),
-                            .n_fixed = pick(rng, 30), .core_rows = CORES};
+    w->l = (pith_kv_layout){.dtype = PITH_DTYPE_F32,
+                            .n_kv = 1 + (int32_t)pick(rng, 2),
+                            .head_dim = 8 * (1 + (int32_t)pick(rng, 5)),
+                            .n_fixed = pick(rng, 30),
+                            .core_rows = CORES};
     w->n_head = share * w->l.n_kv;
     w->l.core_heads = pick(rng, 2) ? w->l.n_kv : w->n_head;
     w->n_tokens = tokens[pick(rng, 6)];
@@ -200,7 +209,8 @@ static void scene_make(struct scene *w, pith_rng *rng, bool lists)
     pith_bound to_i = {.min = 0, .max = far, .mul = 1, .group = 1}, fixed = to_i;
     fixed.max = w->l.n_fixed;
     w->seg[0] = (pith_segment){.source = PITH_SEGMENT_RAW, .hi = to_i};
-    w->seg[0].lo = (pith_bound){.min = whole ? 0 : w->l.n_fixed, .max = far, .shift = window, .mul = pick(rng, 2) && whole ? 0 : g, .group = g};
+    w->seg[0].lo = (pith_bound){
+        .min = whole ? 0 : w->l.n_fixed, .max = far, .shift = window, .mul = pick(rng, 2) && whole ? 0 : g, .group = g};
     if (w->seg[0].lo.mul == 0)
         w->seg[0].lo = pith_bound_const(0);
     w->seg[1] = (pith_segment){.source = PITH_SEGMENT_CORE, .bias = pick(rng, 2), .lo = pith_bound_const(pick(rng, 4))};
@@ -240,8 +250,8 @@ static void scenes(bool lists, int count)
         size_t bytes = sizeof(float) * (size_t)(w.n_tokens * w.n_head * w.l.head_dim);
         float *first = malloc(bytes);
         char name[128];
-        snprintf(name, sizeof name, "scene %d lists %d tier %d T %d H %d K %d E %d", i, lists, i % n, (int)w.n_tokens, w.n_head,
-                 w.l.n_kv, w.l.head_dim);
+        snprintf(name, sizeof name, "scene %d lists %d tier %d T %d H %d K %d E %d", i, lists, i % n, (int)w.n_tokens,
+                 w.n_head, w.l.n_kv, w.l.head_dim);
         scene_run(&w, flags[i % n], 1);
         bool ok = scene_check(&w, name);
         memcpy(first, w.out, bytes);
@@ -284,6 +294,7 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_segments), cmocka_unit_test(test_lists), cmocka_unit_test(test_nothing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_segments), cmocka_unit_test(test_lists),
+                                       cmocka_unit_test(test_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

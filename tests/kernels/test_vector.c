@@ -52,7 +52,8 @@ static void each(check_fn check, const char *name)
                       pith_guard_check(w.want, name);
                 if (!ok)
                     fprintf(stderr, "%s %s n %d values %s\n", name, w.tier, n, pith_gen_name((pith_gen_kind)kind));
-                pith_guard_free(w.a), pith_guard_free(w.b), pith_guard_free(w.w), pith_guard_free(w.y), pith_guard_free(w.want);
+                pith_guard_free(w.a), pith_guard_free(w.b), pith_guard_free(w.w), pith_guard_free(w.y),
+                    pith_guard_free(w.want);
                 assert_true(ok);
                 if (n == N_MAX)
                     break;
@@ -99,7 +100,8 @@ static bool silu(struct world *w, int n, pith_gen_kind kind)
     pith_compare c;
     pith_compare_init(&c);
     for (int i = 0; i < n; i++) /* where exp saturates, silu is below 1e-35 of its argument */
-        pith_compare_add(&c, (size_t)i, w->y[i], w->want[i], 6 * u * fabs((double)w->want[i]) + 1e-36 * (1 + fabs((double)w->a[i] * w->b[i])));
+        pith_compare_add(&c, (size_t)i, w->y[i], w->want[i],
+                         6 * u * fabs((double)w->want[i]) + 1e-36 * (1 + fabs((double)w->a[i] * w->b[i])));
     bool ok = pith_compare_ok(&c, "silu");
     w->k.silu_mul_f32(w->b, w->a, w->b, n);
     return ok && same_bits(w->b, w->y, (size_t)n * 4, "silu in place");
@@ -130,7 +132,8 @@ static bool reductions(struct world *w, int n, pith_gen_kind kind)
         size += fabs((double)w->a[i] * w->b[i]);
     pith_compare c;
     pith_compare_init(&c);
-    pith_compare_add(&c, 0, w->k.dot_f32(w->a, w->b, n), w->c.dot_f32(w->a, w->b, n), pith_bound_f32((size_t)n, size) + 1e-37);
+    pith_compare_add(&c, 0, w->k.dot_f32(w->a, w->b, n), w->c.dot_f32(w->a, w->b, n),
+                     pith_bound_f32((size_t)n, size) + 1e-37);
     bool ok = pith_compare_ok(&c, "dot") && w->k.max_f32(w->a, n) == w->c.max_f32(w->a, n);
     return ok && w->k.max_f32(w->a, 0) == -INFINITY;
 }

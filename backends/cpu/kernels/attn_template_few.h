@@ -18,7 +18,8 @@
 #define MIX_VECTORS(R, dtype) ((R) * 4 + ((dtype) == PITH_DTYPE_Q8_0) <= VF_REGISTERS * 3 / 4 ? 4 : 2)
 
 /* VL elements, or the n left over, from element e of row i; d: the tile's scales as floats (Q8_0). */
-PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, const float *d, int64_t i, int64_t e, int64_t n, const pith_dtype dtype)
+PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, const float *d, int64_t i, int64_t e, int64_t n,
+                            const pith_dtype dtype)
 {
     const uint8_t *row = v->rows + i * v->row_bytes;
     if (dtype == PITH_DTYPE_F32) {
@@ -32,8 +33,8 @@ PITH_TEMPLATE vf row_vector(const pith_cpu_kv_rows *v, const float *d, int64_t i
     return vf_mul(vf_from_i8((const int8_t *)row + e), vf_set1(d[i * v->row_scales + e / 32]));
 }
 
-PITH_TEMPLATE void dot_step(vf sum[4][DOT_ROWS], const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d, int64_t k,
-                            int64_t e, int64_t n, const int K, const int R, const pith_dtype dtype)
+PITH_TEMPLATE void dot_step(vf sum[4][DOT_ROWS], const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d,
+                            int64_t k, int64_t e, int64_t n, const int K, const int R, const pith_dtype dtype)
 {
     vf x[DOT_ROWS];
     PITH_UNROLL
@@ -48,8 +49,8 @@ PITH_TEMPLATE void dot_step(vf sum[4][DOT_ROWS], const float *q, int64_t ldq, co
     }
 }
 
-PITH_TEMPLATE void dot_block(float *s, int64_t lds, const float *q, int64_t ldq, const pith_cpu_kv_rows *keys, const float *d, int64_t k,
-                             int dim, const int K, const int R, const pith_dtype dtype)
+PITH_TEMPLATE void dot_block(float *s, int64_t lds, const float *q, int64_t ldq, const pith_cpu_kv_rows *keys,
+                             const float *d, int64_t k, int dim, const int K, const int R, const pith_dtype dtype)
 {
     vf sum[4][DOT_ROWS];
     PITH_UNROLL
@@ -83,8 +84,9 @@ PITH_TEMPLATE void dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, 
 }
 
 /* Elements e .. e + n - 1 of R outputs; V vectors, the last of which may be a part. */
-PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, const float *d,
-                             int n_keys, int64_t e, int64_t n, const int V, const int R, const pith_dtype dtype)
+PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values,
+                             const float *d, int n_keys, int64_t e, int64_t n, const int V, const int R,
+                             const pith_dtype dtype)
 {
     vf sum[MIX_ROWS][4];
     PITH_UNROLL
@@ -118,8 +120,8 @@ PITH_TEMPLATE void mix_block(float *o, int64_t ldo, const float *p, int64_t ldp,
     }
 }
 
-PITH_TEMPLATE void mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values, const float *d,
-                            int n_keys, int dim, const int R, const pith_dtype dtype)
+PITH_TEMPLATE void mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, const pith_cpu_kv_rows *values,
+                            const float *d, int n_keys, int dim, const int R, const pith_dtype dtype)
 {
     const int V = MIX_VECTORS(R, dtype);
     int e = 0;
@@ -184,8 +186,8 @@ static inline const float *scales_load(const pith_cpu_kv_rows *v, int n_keys, fl
     return d;
 }
 
-static inline void attn_dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, int n_rows, const pith_cpu_kv_rows *keys,
-                                 int n_keys, int dim)
+static inline void attn_dot_rows(float *s, int64_t lds, const float *q, int64_t ldq, int n_rows,
+                                 const pith_cpu_kv_rows *keys, int n_keys, int dim)
 {
     float buffer[FEW_SCALES];
     const float *d = scales_load(keys, n_keys, buffer);
@@ -200,8 +202,8 @@ static inline void attn_dot_rows(float *s, int64_t lds, const float *q, int64_t 
     }
 }
 
-static inline void attn_mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, int n_rows, const pith_cpu_kv_rows *values,
-                                 int n_keys, int dim)
+static inline void attn_mix_rows(float *o, int64_t ldo, const float *p, int64_t ldp, int n_rows,
+                                 const pith_cpu_kv_rows *values, int n_keys, int dim)
 {
     float buffer[FEW_SCALES];
     const float *d = scales_load(values, n_keys, buffer);

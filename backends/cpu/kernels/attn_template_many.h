@@ -23,8 +23,8 @@
 struct left { const float *p; int64_t step_b, step_n; };
 
 /* begin: c starts from `start[b]` in every lane, or from c * factor; either may be NULL (0; 1). */
-PITH_TEMPLATE void tile_product(float *c, int64_t width, struct left left, const float *right, int n_steps, const float *start,
-                                bool add, const float *factor, const int B, const int W)
+PITH_TEMPLATE void tile_product(float *c, int64_t width, struct left left, const float *right, int n_steps,
+                                const float *start, bool add, const float *factor, const int B, const int W)
 {
     vf sum[TILE_B][TILE_W];
     PITH_UNROLL
@@ -97,8 +97,8 @@ static inline void attn_scores_f32(float *s, const float *q, const float *keys, 
     width_product(s, width, (struct left){keys, ldk, 1}, n_keys, q, dim, bias, false, NULL);
 }
 
-static inline void attn_values_f32(float *o, const float *p, const float *values, int64_t ldv, const float *factor, int n_keys,
-                                   int dim, int width)
+static inline void attn_values_f32(float *o, const float *p, const float *values, int64_t ldv, const float *factor,
+                                   int n_keys, int dim, int width)
 {
     width_product(o, width, (struct left){values, 1, ldv}, dim, p, n_keys, NULL, true, factor);
 }

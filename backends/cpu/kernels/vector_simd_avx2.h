@@ -12,7 +12,10 @@
 #define VF_REGISTERS 16
 typedef __m256 vf;
 
-static inline __m256i vf_mask(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+static inline __m256i vf_mask(int64_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline vf vf_load_part(const float *p, int64_t n) { return _mm256_maskload_ps(p, vf_mask(n)); }
@@ -62,7 +65,10 @@ static inline vf vf_scale2(vf x, vf n)
     return _mm256_mul_ps(x, _mm256_castsi256_ps(bits));
 }
 
-static inline vf vf_from_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+static inline vf vf_from_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
 static inline vf vf_from_f16_part(const uint16_t *p, int64_t n)
 {
     uint16_t part[VL] = {0};
@@ -81,7 +87,8 @@ static inline void vf_to_f16_part(uint16_t *p, vf v, int64_t n)
 }
 static inline vf vf_from_bf16(const uint16_t *p)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)), 16));
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)), 16));
 }
 static inline void vf_to_bf16(uint16_t *p, vf v)
 {

@@ -34,7 +34,10 @@ static inline float vf_reduce_add(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_reduce_max(vf a) { return _mm512_reduce_max_ps(a); }
 
 /* a > b ? x : y; whether any lane is so. */
-static inline vf vf_if_greater(vf a, vf b, vf x, vf y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x); }
+static inline vf vf_if_greater(vf a, vf b, vf x, vf y)
+{
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x);
+}
 static inline int vf_any_greater(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 /* v where lo <= k < hi, else -inf. */
 static inline vf vf_within(vf v, const int32_t *lo, const int32_t *hi, int32_t k)
@@ -48,7 +51,10 @@ static inline vf vf_within(vf v, const int32_t *lo, const int32_t *hi, int32_t k
 #define VF_EXP2_LEAST (-160.0f)
 static inline vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 
-static inline vf vf_from_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+static inline vf vf_from_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
 static inline vf vf_from_f16_part(const uint16_t *p, int64_t n)
 {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(vf_mask(n), p));
@@ -63,7 +69,8 @@ static inline void vf_to_f16_part(uint16_t *p, vf v, int64_t n)
 }
 static inline vf vf_from_bf16(const uint16_t *p)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16));
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16));
 }
 /* Round to nearest even on the upper half; NaN keeps its sign and becomes quiet. */
 static inline void vf_to_bf16(uint16_t *p, vf v)
