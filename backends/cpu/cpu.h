@@ -72,6 +72,7 @@ struct pith_exec {
     uint64_t *node_ns;     /* [n_nodes], of the last run */
     bool timed;
     const pith_step *step; /* of the run in progress */
+    bool stop[2];          /* member 0's word to the team: leave after this node (even, odd nodes) */
 };
 
 /* Columns of `up` that SwiGLU keeps at a time: a strip that stays in the first-level cache at 512 tokens. */

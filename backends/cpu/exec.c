@@ -154,18 +154,24 @@ static void run_member(void *user, int i, int n)
             tables = true;
         }
         pith_cpu_node_run(e, node, i, n);
+        /* Two flags in turn: member 0 cannot write this one again before everyone has passed the next barrier. */
+        if (i == 0)
+            e->stop[j & 1] = e->step->cancel && atomic_load_explicit(e->step->cancel, memory_order_relaxed);
         pith_pool_barrier(e->backend->pool);
         if (i == 0 && e->timed)
             e->node_ns[j] = pith_os_now_ns() - begin;
+        if (e->stop[j & 1])
+            return;
     }
 }
 
 pith_status pith_cpu_run(pith_exec *e, const pith_step *step)
 {
     e->step = step;
+    e->stop[0] = e->stop[1] = false;
     pith_pool_run(e->backend->pool, run_member, e);
     e->step = NULL;
-    return PITH_OK;
+    return e->stop[0] || e->stop[1] ? pith_fail(PITH_ERROR_CANCELLED, "stopped on request") : PITH_OK;
 }
 
 pith_status pith_cpu_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst)

@@ -224,7 +224,7 @@ PITH_API int32_t pith_session_context(const pith_session *session);
 PITH_API void pith_session_clear(pith_session *session);             /* back to position 0 */
 /* Drops the tokens from `position` on. Errors: INVALID_ARGUMENT when the raw window no longer covers the point. */
 PITH_API pith_status pith_session_rewind(pith_session *session, int32_t position);
-/* Stops the running step at the next pass, with CANCELLED. Thread-safe and async-signal-safe. */
+/* Stops the running step within a layer's time, or else the next one, with CANCELLED. Thread-safe and async-signal-safe. */
 PITH_API void pith_session_cancel(pith_session *session);
 
 typedef enum pith_want { PITH_WANT_NONE, PITH_WANT_LAST, PITH_WANT_ALL } pith_want;
@@ -279,7 +279,7 @@ typedef struct pith_piece {
     const char *text;  /* whole UTF-8 characters, may be empty; NUL-terminated */
     size_t n_bytes;
     int32_t token;     /* -1: text that was held back, no new token */
-    float logprob;
+    float logprob;     /* of the token; 0 unless top_logprobs > 0 */
     const pith_token_logprob *top;
     int32_t n_top;
 } pith_piece;
@@ -301,7 +301,7 @@ PITH_API pith_generate_params pith_generate_params_default(void);
 
 typedef struct pith_generate_result {
     pith_finish finish;
-    int32_t n_prompt, n_generated;
+    int32_t n_prompt, n_generated; /* tokens read (fewer than given when stopped), tokens chosen */
     double prompt_seconds, generate_seconds;
 } pith_generate_result;
 

@@ -6,6 +6,8 @@
 
 #include "graph/plan.h"
 
+#include <stdatomic.h>
+
 typedef struct pith_buf pith_buf;                 /* device memory; defined by each backend */
 typedef struct pith_weight_store pith_weight_store; /* a model's weights, repacked; defined by each backend */
 typedef struct pith_exec pith_exec;               /* a plan made ready to run; defined by each backend */
@@ -21,6 +23,7 @@ typedef struct pith_step {
     int64_t raw_base[PITH_KV_CLASSES]; /* position of the first sliding row (graph/kv.h) */
     int32_t n_rows;
     const int32_t *rows;    /* [n_rows], indices of tokens of the last trunk; HEAD */
+    const atomic_bool *cancel; /* looked at between nodes; NULL: never stops early */
 } pith_step;
 
 /* What prepare() binds together. */
@@ -66,7 +69,8 @@ typedef struct pith_backend_fns {
     pith_status (*exec_bytes)(const pith_backend *b, const pith_plan *plan, size_t *out);
     pith_status (*prepare)(pith_backend *b, const pith_exec_params *params, pith_exec **out);
     void (*exec_destroy)(pith_exec **e);
-    pith_status (*run)(pith_exec *e, const pith_step *step); /* allocates nothing */
+    /* Allocates nothing. CANCELLED when the flag stopped it: values and the rows of this step are then undefined. */
+    pith_status (*run)(pith_exec *e, const pith_step *step);
     /* Copies rows [row0, row0 + n_rows) of a value after a run. Waits. */
     pith_status (*read)(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
 

@@ -47,7 +47,7 @@ pith_status pith_backend_create(const pith_backend_params *params, pith_backend 
         return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "threads: expected 0 to 1024, got %d", params->threads);
     const char *device = params->device ? params->device : "cpu";
     pith_device_info cpu;
-    pith_device_list(&cpu, 1);
+    pith_cpu_device_info(&cpu); /* asking for the CPU must not wake the GPUs' drivers */
     if (*device && (strcasecmp(device, "cpu") == 0 || strcmp(device, "0") == 0 || contains(cpu.name, device)))
         return pith_cpu_backend_create(params, out);
 #ifdef PITH_HAVE_VULKAN

@@ -43,6 +43,8 @@ static pith_status one(struct generation *g, int32_t *token, bool *go_on)
     const float *logits = pith_session_logits(g->session);
     *go_on = false;
     *token = pith_sampler_next(g->sampler, logits);
+    if (*token < 0)
+        return pith_fail(PITH_ERROR_NUMERIC, "generate: no token can be chosen: all are banned or have no finite logit");
     pith_sampler_accept(g->sampler, *token);
     if (!p->ignore_end && pith_token_is_end(model, *token)) {
         g->result->finish = PITH_FINISH_END;
@@ -116,8 +118,11 @@ pith_status pith_generate(pith_session *session, const int32_t *prompt, size_t n
     PITH_TRY_GOTO(pith_stream_create(g.params->stop, g.params->n_stop, &g.stream));
     for (size_t i = 0; i < n; i++)
         pith_sampler_accept(g.sampler, prompt[i]);
+    atomic_store(&session->cancel, false);
+    int64_t position = session->position;
     uint64_t begin = pith_os_now_ns();
     status = feed_prompt(&g, prompt, n);
+    g.result->n_prompt = (int32_t)(session->position - position);
     uint64_t middle = pith_os_now_ns();
     g.result->prompt_seconds = (double)(middle - begin) * 1e-9;
     if (status != PITH_OK) {

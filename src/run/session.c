@@ -123,7 +123,7 @@ static pith_status all_rows(pith_session *s, int32_t n, const pith_step_hooks *h
 static pith_status pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks)
 {
     PITH_TRY(pith_kv_store_reserve(&s->kv, s->position, n));
-    pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position};
+    pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position, .cancel = &s->cancel};
     for (int c = 0; c < PITH_KV_CLASSES; c++)
         step.raw_base[c] = s->kv.base[c];
     PITH_TRY(s->backend->fns->run(s->exec, &step));
@@ -150,12 +150,15 @@ pith_status pith_session_step(pith_session *s, const int32_t *tokens, size_t n, 
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= s->model->config.n_vocab)
             return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "token %zu: expected 0 to %d, got %d", i, s->model->config.n_vocab - 1, tokens[i]);
-    atomic_store(&s->cancel, false);
     for (size_t done = 0; done < n;) {
-        if (atomic_load(&s->cancel))
-            return pith_fail(PITH_ERROR_CANCELLED, "stopped on request after %zu of %zu tokens", done, n);
         size_t part = pith_min_size(n - done, (size_t)s->shape.params.chunk);
-        PITH_TRY(pass(s, tokens + done, (int32_t)part, done + part == n, hooks));
+        pith_status status = atomic_load(&s->cancel) ? PITH_ERROR_CANCELLED : pass(s, tokens + done, (int32_t)part, done + part == n, hooks);
+        if (status == PITH_ERROR_CANCELLED) {
+            atomic_store(&s->cancel, false); /* heard; until then a request is never lost */
+            s->last = NULL;
+            return pith_fail(PITH_ERROR_CANCELLED, "stopped on request after %zu of %zu tokens", done, n);
+        }
+        PITH_TRY(status);
         done += part;
         if (hooks->progress)
             hooks->progress(done, n, hooks->user);
