@@ -333,7 +333,7 @@ int main(int argc, char **argv)
     CHECK(pith_vk_backend_create_on(&all[i], &params, &b));
     vk = pith_vk_of(b);
     bool small = all[i].properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU, every = strcmp(what, "all") == 0;
-    printf("%s\nsubgroup %u (%u..%u), shared %u bytes, binding %llu bytes, about %u cores\n", pith_backend_describe(b), all[i].subgroup,
+    printf("%s\nsubgroup %u (%u..%u), shared %u bytes, binding %llu bytes, about %u cores\n", b->describe, all[i].subgroup,
            all[i].subgroup_min, all[i].subgroup_max, vk->device.shared_bytes, (unsigned long long)vk->device.range_max, vk->device.cores);
     if (every || strcmp(what, "dispatch") == 0)
         bench_dispatch();
@@ -345,7 +345,7 @@ int main(int argc, char **argv)
         bench_products(small);
     if (every || strcmp(what, "attention") == 0)
         bench_attention(small);
-    pith_backend_destroy(&b);
+    b->fns->destroy(b);
     pith_vk_instance_release();
     return 0;
 }

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What a GPU machine without a shader compiler needs, in one folder: pith, the Vulkan tests and benchmark, tiny models,
+# and the shared libraries that such a machine may lack (never the C library: the machine's own must be as new).
+#
+#   cmake -S . -B BUILD -G Ninja -DPITH_GLSLC=DIR/glslc -DPITH_BLAS=OFF       a newer compiler: tools/newer_glslc.sh
+#   ninja -C BUILD && tools/bundle_gpu.sh BUILD OUT
+#   on the GPU machine:  OUT/run bench_vulkan NVIDIA
+#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_matmul
+#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_model OUT/tiny llama-f32 llama-q4_k
+#                        OUT/run pith bench -m MODEL.gguf --device gpu
+set -euo pipefail
+build=${1:?usage: bundle_gpu.sh BUILD OUT}; out=${2:?usage: bundle_gpu.sh BUILD OUT}
+mkdir -p "$out/bin" "$out/lib" "$out/tiny"
+for program in tools/pith tests/vulkan/bench_vulkan tests/vulkan/test_vk_device tests/vulkan/test_vk_matmul tests/vulkan/test_vk_model; do
+    [ -x "$build/$program" ] || { echo "bundle_gpu.sh: $build/$program is not built" >&2; exit 1; }
+    install -s -m 755 "$build/$program" "$out/bin/"
+    ldd "$build/$program" | awk '$2 == "=>" && $3 ~ "^/" {print $3}' |
+        { grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*)\.so' || true; } | xargs -r cp -Lu -t "$out/lib"
+done
+cp -u "$build"/tiny/llama-f32.gguf "$build"/tiny/llama-q4_k.gguf "$build"/tiny/qwen3-q8_0.gguf "$build"/tiny/mixed-q4_k.gguf "$out/tiny/" 2>/dev/null || true
+cat > "$out/run" <<'EOF'
+#!/bin/sh
+here=$(cd "$(dirname "$0")" && pwd)
+program=$1; shift
+LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$here/bin/$program" "$@"
+EOF
+chmod +x "$out/run"
+du -sh "$out" | cut -f1
