@@ -158,8 +158,9 @@ pith_status pith_cpu_backend_create(const pith_backend_params *params, pith_back
     char name[96], isa[64];
     cpu_name(name, sizeof name);
     pith_cpu_flags_describe(cpu->kernels.flags, isa, sizeof isa);
-    snprintf(cpu->base.describe, sizeof cpu->base.describe, "cpu: %s, %s, %d thread%s, blas %s", name, isa, threads,
-             threads == 1 ? "" : "s", pith_cpu_blas_name());
+    cpu->exact = params->exact;
+    snprintf(cpu->base.describe, sizeof cpu->base.describe, "cpu: %s, %s, %d thread%s, blas %s%s", name, isa, threads,
+             threads == 1 ? "" : "s", pith_cpu_blas_name(), cpu->exact ? ", exact" : "");
     cpu->base.fns = &cpu_fns;
     *out = &cpu->base;
     return PITH_OK;
