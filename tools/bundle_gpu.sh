@@ -7,7 +7,7 @@
 #   ninja -C BUILD && tools/bundle_gpu.sh BUILD OUT
 #   on the GPU machine:  OUT/run bench_vulkan NVIDIA
 #                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_matmul
-#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_model OUT/tiny llama-f32 llama-q4_k
+#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_model OUT/tiny OUT/exact llama-q8_0 mixed-q4_k
 #                        OUT/run pith bench -m MODEL.gguf --device gpu
 set -euo pipefail
 build=${1:?usage: bundle_gpu.sh BUILD OUT}; out=${2:?usage: bundle_gpu.sh BUILD OUT}
@@ -18,7 +18,12 @@ for program in tools/pith tests/vulkan/bench_vulkan tests/vulkan/test_vk_device 
     ldd "$build/$program" | awk '$2 == "=>" && $3 ~ "^/" {print $3}' |
         { grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*)\.so' || true; } | xargs -r cp -Lu -t "$out/lib"
 done
-cp -u "$build"/tiny/llama-f32.gguf "$build"/tiny/llama-q4_k.gguf "$build"/tiny/qwen3-q8_0.gguf "$build"/tiny/mixed-q4_k.gguf "$out/tiny/" 2>/dev/null || true
+models="llama-q8_0 mixed-q4_k"
+here=$(cd "$(dirname "$0")" && pwd)
+python3 "$here/../tests/vulkan/exact_models.py" "$out/exact" $models
+for model in $models; do
+    python3 "$here/../tests/reference/tiny_models.py" --only "$model" "$out/tiny" > /dev/null
+done
 cat > "$out/run" <<'EOF'
 #!/bin/sh
 here=$(cd "$(dirname "$0")" && pwd)
