@@ -61,24 +61,23 @@ PITH_INLINE void vec(const pith_cpu_matmul_job *job, const pith_dtype type, cons
     const size_t stride = pith_mm_act_stride(PITH_ACT_Q8_256, job->m->cols);
     const uint8_t *unit = (const uint8_t *)job->m->data + (size_t)(row / 16) * pith_mm_strip_bytes(&f, job->m->cols);
     const uint8_t *act = job->act;
-    __m256 sum[2][4];
+    __m256 sum[2][2];
     PITH_UNROLL
     for (int h = 0; h < 2; h++)
         PITH_UNROLL
         for (int n = 0; n < N; n++)
             sum[h][n] = _mm256_setzero_ps();
     for (int64_t u = job->m->cols / 256; u > 0; u--, unit += f.unit_bytes, act += sizeof(pith_act_q8_256)) {
-        __m256i dot[2][4], second[2][4];
+        __m256i dot[2][2], second[2][2];
         PITH_UNROLL
         for (int h = 0; h < 2; h++)
             PITH_UNROLL
             for (int n = 0; n < N; n++)
                 dot[h][n] = second[h][n] = _mm256_setzero_si256();
+        read_ahead(unit, f.code_at);
         for (int k = 0; k < 8; k++) {
             const uint8_t *codes = unit + f.code_at + k * f.code_bytes;
-            PITH_UNROLL
-            for (int z = 0; z < f.code_bytes; z += 64)
-                _mm_prefetch((const char *)codes + z + 2048, _MM_HINT_T0);
+            read_ahead(codes, f.code_bytes);
             PITH_UNROLL
             for (int h = 0; h < 2; h++) {
                 __m256i w[8];
@@ -235,8 +234,7 @@ PITH_INLINE void fill(const pith_cpu_matmul_job *job, const pith_dtype type, int
         static const pith_mm_sweep sweep = {256, COLS_MAX, sizeof(pith_act_q8_256), 1, TILE, tiles, fill_##slot, store_tile};          \
         switch (job->n_tokens) {                                                                                                   \
         case 1: few(job, TYPE, 1); break;                                                                                          \
-        case 2: few(job, TYPE, 2); break;                                                                                          \
-        case 3: few(job, TYPE, 3); break;                                                                                          \
+        case 2: few(job, TYPE, 2); break; /* at 3 the panel is faster by a quarter */                                             \
         default: pith_mm_sweep_run(&sweep, job); break;                                                                            \
         }                                                                                                                          \
     }

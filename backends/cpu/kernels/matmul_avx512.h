@@ -14,8 +14,20 @@
 #if defined(__clang__)
 #define PITH_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define PITH_UNROLL _Pragma("GCC unroll 16")
+#define PITH_UNROLL _Pragma("GCC unroll 32")
 #endif
+
+/* Asks for the bytes that a stream of weights reaches a little later. One stream per core and this distance reach 43 GB/s on
+ * a Zen 5 core whose plain loads get 35; two streams at 2 KiB got 28. */
+#ifndef PITH_MM_AHEAD
+#define PITH_MM_AHEAD 6144
+#endif
+PITH_INLINE void read_ahead(const uint8_t *p, int bytes)
+{
+    PITH_UNROLL
+    for (int i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)p + i + PITH_MM_AHEAD, _MM_HINT_T0);
+}
 
 PITH_INLINE bool has_mins(pith_dtype type)
 {

@@ -47,86 +47,75 @@ PITH_INLINE __m512i start(pith_dtype type, const pith_act_q8_256 *a, int sub, in
 
 /* ---- few tokens ------------------------------------------------------------------------------------------------- */
 
-PITH_INLINE void vec(const pith_cpu_matmul_job *job, const pith_dtype type, const int S, const int N, int64_t row)
+PITH_INLINE void vec(const pith_cpu_matmul_job *job, const pith_dtype type, const int N, int64_t row)
 {
     const pith_mm_format f = pith_mm_format_of(type);
     const int halves = 32 / f.sub, steps = 8 / halves;
-    const size_t strip_bytes = pith_mm_strip_bytes(&f, job->m->cols), stride = pith_mm_act_stride(PITH_ACT_Q8_256, job->m->cols);
-    const uint8_t *p = (const uint8_t *)job->m->data + (size_t)(row / 16) * strip_bytes;
+    const size_t stride = pith_mm_act_stride(PITH_ACT_Q8_256, job->m->cols);
+    const uint8_t *unit = (const uint8_t *)job->m->data + (size_t)(row / 16) * pith_mm_strip_bytes(&f, job->m->cols);
     const uint8_t *act = job->act;
-    __m512 sum[2][4];
+    __m512 sum[3];
     PITH_UNROLL
-    for (int s = 0; s < S; s++)
+    for (int n = 0; n < N; n++)
+        sum[n] = _mm512_setzero_ps();
+    for (int64_t u = job->m->cols / 256; u > 0; u--, unit += f.unit_bytes, act += sizeof(pith_act_q8_256)) {
+        const __m512 d = halves16(unit);
+        __m512 b[3];
         PITH_UNROLL
         for (int n = 0; n < N; n++)
-            sum[s][n] = _mm512_setzero_ps();
-    for (int64_t u = job->m->cols / 256; u > 0; u--, p += f.unit_bytes, act += sizeof(pith_act_q8_256)) {
-        PITH_UNROLL
-        for (int s = 0; s < S; s++) {
-            const uint8_t *unit = p + (size_t)s * strip_bytes;
-            const __m512 d = halves16(unit);
-            __m512 b[4];
+            b[n] = _mm512_setzero_ps();
+        read_ahead(unit, f.code_at);
+        for (int k = 0; k < 8; k++) {
+            const uint8_t *codes = unit + f.code_at + k * f.code_bytes;
+            __m512i w[8];
+            unpack32(type, codes, w);
+            read_ahead(codes, f.code_bytes);
             PITH_UNROLL
-            for (int n = 0; n < N; n++)
-                b[n] = _mm512_setzero_ps();
-            for (int k = 0; k < 8; k++) {
-                __m512i w[8];
-                unpack32(type, unit + f.code_at + k * f.code_bytes, w);
+            for (int h = 0; h < halves; h++) {
+                const __m512 scale = sub_scale(type, unit, d, k * halves + h);
                 PITH_UNROLL
-                for (int z = 0; z < f.code_bytes; z += 64)
-                    _mm_prefetch((const char *)unit + f.code_at + k * f.code_bytes + z + 2048, _MM_HINT_T0);
-                PITH_UNROLL
-                for (int h = 0; h < halves; h++) {
-                    const __m512 scale = sub_scale(type, unit, d, k * halves + h);
+                for (int n = 0; n < N; n++) {
+                    const pith_act_q8_256 *a = (const void *)(act + (size_t)n * stride);
+                    __m512i dot = start(type, a, f.sub, k * halves + h), odd = _mm512_setzero_si512();
                     PITH_UNROLL
-                    for (int n = 0; n < N; n++) {
-                        const pith_act_q8_256 *a = (const void *)(act + (size_t)n * stride);
-                        __m512i dot = start(type, a, f.sub, k * halves + h), odd = _mm512_setzero_si512();
-                        PITH_UNROLL
-                        for (int j = 0; j < steps; j += 2) {
-                            dot = _mm512_dpbusd_epi32(dot, w[h * steps + j], set4(a->q + 32 * k + 4 * (h * steps + j)));
-                            odd = _mm512_dpbusd_epi32(odd, w[h * steps + j + 1], set4(a->q + 32 * k + 4 * (h * steps + j) + 4));
-                        }
-                        b[n] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dot, odd)), scale, b[n]);
+                    for (int j = 0; j < steps; j += 2) {
+                        dot = _mm512_dpbusd_epi32(dot, w[h * steps + j], set4(a->q + 32 * k + 4 * (h * steps + j)));
+                        odd = _mm512_dpbusd_epi32(odd, w[h * steps + j + 1], set4(a->q + 32 * k + 4 * (h * steps + j) + 4));
                     }
+                    b[n] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dot, odd)), scale, b[n]);
                 }
             }
-            if (has_mins(type)) {
-                const __m512 dmin = halves16(unit + 32);
-                __m512i dot[4];
+        }
+        if (has_mins(type)) {
+            const __m512 dmin = halves16(unit + 32);
+            __m512i dot[3];
+            PITH_UNROLL
+            for (int n = 0; n < N; n++)
+                dot[n] = _mm512_setzero_si512();
+            PITH_UNROLL
+            for (int i = 0; i < 4 * halves; i++) {
+                const __m512i m = min_pair(type, unit, i);
                 PITH_UNROLL
                 for (int n = 0; n < N; n++)
-                    dot[n] = _mm512_setzero_si512();
-                PITH_UNROLL
-                for (int i = 0; i < 4 * halves; i++) {
-                    const __m512i m = min_pair(type, unit, i);
-                    PITH_UNROLL
-                    for (int n = 0; n < N; n++)
-                        dot[n] = _mm512_dpwssd_epi32(dot[n], m, set4(sums((const void *)(act + (size_t)n * stride), f.sub) + 2 * i));
-                }
-                PITH_UNROLL
-                for (int n = 0; n < N; n++)
-                    b[n] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot[n]), dmin, b[n]);
+                    dot[n] = _mm512_dpwssd_epi32(dot[n], m, set4(sums((const void *)(act + (size_t)n * stride), f.sub) + 2 * i));
             }
             PITH_UNROLL
             for (int n = 0; n < N; n++)
-                sum[s][n] = _mm512_fmadd_ps(b[n], setf(&((const pith_act_q8_256 *)(const void *)(act + (size_t)n * stride))->d), sum[s][n]);
+                b[n] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot[n]), dmin, b[n]);
         }
+        PITH_UNROLL
+        for (int n = 0; n < N; n++)
+            sum[n] = _mm512_fmadd_ps(b[n], setf(&((const pith_act_q8_256 *)(const void *)(act + (size_t)n * stride))->d), sum[n]);
     }
     PITH_UNROLL
-    for (int s = 0; s < S; s++)
-        PITH_UNROLL
-        for (int n = 0; n < N; n++)
-            store16(job, n, row + 16 * s, sum[s][n]);
+    for (int n = 0; n < N; n++)
+        store16(job, n, row, sum[n]);
 }
 
 PITH_INLINE void few(const pith_cpu_matmul_job *job, const pith_dtype type, const int N)
 {
-    int64_t row = job->row0;
-    for (; row + 16 < job->row1; row += 32)
-        vec(job, type, 2, N, row);
-    if (row < job->row1)
-        vec(job, type, 1, N, row);
+    for (int64_t row = job->row0; row < job->row1; row += 16)
+        vec(job, type, N, row);
 }
 
 /* ---- many tokens ------------------------------------------------------------------------------------------------ */

@@ -19,61 +19,48 @@
 
 /* ---- few tokens ------------------------------------------------------------------------------------------------- */
 
-PITH_INLINE void vec(const pith_cpu_matmul_job *job, const pith_dtype type, const int S, const int N, int64_t row)
+PITH_INLINE void vec(const pith_cpu_matmul_job *job, const pith_dtype type, const int N, int64_t row)
 {
     const pith_mm_format f = pith_mm_format_of(type);
-    const size_t strip_bytes = pith_mm_strip_bytes(&f, job->m->cols), stride = pith_mm_act_stride(PITH_ACT_Q8_32, job->m->cols);
-    const uint8_t *p = (const uint8_t *)job->m->data + (size_t)(row / 16) * strip_bytes;
+    const size_t stride = pith_mm_act_stride(PITH_ACT_Q8_32, job->m->cols);
+    const uint8_t *unit = (const uint8_t *)job->m->data + (size_t)(row / 16) * pith_mm_strip_bytes(&f, job->m->cols);
     const pith_act_q8_32 *a = (const void *)job->act;
-    __m512 sum[2][4];
+    __m512 sum[3];
     PITH_UNROLL
-    for (int s = 0; s < S; s++)
-        PITH_UNROLL
-        for (int n = 0; n < N; n++)
-            sum[s][n] = _mm512_setzero_ps();
-    for (int64_t u = (job->m->cols + 63) / 64; u > 0; u--, p += f.unit_bytes) {
+    for (int n = 0; n < N; n++)
+        sum[n] = _mm512_setzero_ps();
+    for (int64_t u = (job->m->cols + 63) / 64; u > 0; u--, unit += f.unit_bytes) {
+        read_ahead(unit, f.unit_bytes);
         PITH_UNROLL
         for (int b = 0; b < 2; b++, a++) {
+            __m512i w[8];
+            unpack32(type, unit + f.code_at + b * f.code_bytes, w);
+            const __m512 scale = halves16(unit + 32 * b);
             PITH_UNROLL
-            for (int s = 0; s < S; s++) {
-                const uint8_t *unit = p + (size_t)s * strip_bytes;
-                __m512i w[8];
-                unpack32(type, unit + f.code_at + b * f.code_bytes, w);
-                const __m512 scale = halves16(unit + 32 * b);
+            for (int n = 0; n < N; n++) {
+                const pith_act_q8_32 *an = (const void *)((const uint8_t *)a + (size_t)n * stride);
+                __m512i dot = has_mins(type) ? _mm512_setzero_si512() : set4(&an->corr), odd = _mm512_setzero_si512();
                 PITH_UNROLL
-                for (int z = 0; z < f.code_bytes; z += 64) /* the next 2 KiB of the stream */
-                    _mm_prefetch((const char *)unit + f.code_at + b * f.code_bytes + z + 2048, _MM_HINT_T0);
-                PITH_UNROLL
-                for (int n = 0; n < N; n++) {
-                    const pith_act_q8_32 *an = (const void *)((const uint8_t *)a + (size_t)n * stride);
-                    __m512i dot = has_mins(type) ? _mm512_setzero_si512() : set4(&an->corr), odd = _mm512_setzero_si512();
-                    PITH_UNROLL
-                    for (int j = 0; j < 8; j += 2) {
-                        dot = _mm512_dpbusd_epi32(dot, w[j], set4(an->q + 4 * j));
-                        odd = _mm512_dpbusd_epi32(odd, w[j + 1], set4(an->q + 4 * j + 4));
-                    }
-                    const __m512 d = _mm512_mul_ps(scale, setf(&an->d));
-                    sum[s][n] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dot, odd)), d, sum[s][n]);
-                    if (has_mins(type))
-                        sum[s][n] = _mm512_fmadd_ps(halves16(unit + f.min_at + 32 * b), setf(&an->s), sum[s][n]);
+                for (int j = 0; j < 8; j += 2) {
+                    dot = _mm512_dpbusd_epi32(dot, w[j], set4(an->q + 4 * j));
+                    odd = _mm512_dpbusd_epi32(odd, w[j + 1], set4(an->q + 4 * j + 4));
                 }
+                const __m512 d = _mm512_mul_ps(scale, setf(&an->d));
+                sum[n] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dot, odd)), d, sum[n]);
+                if (has_mins(type))
+                    sum[n] = _mm512_fmadd_ps(halves16(unit + f.min_at + 32 * b), setf(&an->s), sum[n]);
             }
         }
     }
     PITH_UNROLL
-    for (int s = 0; s < S; s++)
-        PITH_UNROLL
-        for (int n = 0; n < N; n++)
-            store16(job, n, row + 16 * s, sum[s][n]);
+    for (int n = 0; n < N; n++)
+        store16(job, n, row, sum[n]);
 }
 
 PITH_INLINE void few(const pith_cpu_matmul_job *job, const pith_dtype type, const int N)
 {
-    int64_t row = job->row0;
-    for (; row + 16 < job->row1; row += 32)
-        vec(job, type, 2, N, row);
-    if (row < job->row1)
-        vec(job, type, 1, N, row);
+    for (int64_t row = job->row0; row < job->row1; row += 16)
+        vec(job, type, N, row);
 }
 
 /* ---- many tokens ------------------------------------------------------------------------------------------------ */
