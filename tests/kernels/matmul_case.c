@@ -6,6 +6,8 @@
 #include "harness/guard.h"
 #include "matmul_layout.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,4 +104,54 @@ bool mm_case_run(const mm_case *c, const pith_cpu_kernels *k, int64_t t0, int64_
     pith_guard_free(act);
     pith_guard_free(scratch);
     return ok;
+}
+
+uint64_t mm_seed = 20261122;
+
+const char *mm_type_name(pith_dtype type) { return pith_dtype_get((uint32_t)type).name; }
+
+uint64_t mm_case_seed(const char *test, pith_dtype type, int64_t rows, int64_t cols, int64_t n, pith_gen_kind kind)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s %s %lldx%lld n%lld %s", test, mm_type_name(type), (long long)rows, (long long)cols, (long long)n,
+             pith_gen_name(kind));
+    return pith_gen_seed(mm_seed, name);
+}
+
+/* Activations as the product sees them, and what each may differ from x: a[i], e[i] for one token. */
+void mm_act_values(const mm_case *c, int64_t t, double *a, double *e, double *sum_error)
+{
+    pith_cpu_kernels k;
+    mm_table(&k, 0);
+    const float *x = c->x + t * c->cols;
+    uint8_t *row = pith_guard_alloc(pith_cpu_act_bytes(c->m.act, c->cols, 1), 0);
+    pith_cpu_act_pack(&k, c->m.act, x, c->cols, c->cols, 1, 0, 1, row);
+    *sum_error = 0.0;
+    for (int64_t i = 0; i < c->cols; i++) {
+        if (c->m.act == PITH_ACT_Q8_32) {
+            const pith_act_q8_32 *b = (const pith_act_q8_32 *)row + i / 32;
+            a[i] = (double)b->d * b->q[i % 32];
+            e[i] = 0.51 * (double)b->d + 128.0 * ((double)b->d * 0x1p-11 + 0x1p-25);
+            if (!isfinite(b->s)) /* a half that overflowed: nothing is promised */
+                *sum_error = INFINITY;
+        } else if (c->m.act == PITH_ACT_Q8_256) {
+            const pith_act_q8_256 *b = (const pith_act_q8_256 *)row + i / 256;
+            a[i] = (double)b->d * b->q[i % 256];
+            e[i] = 0.51 * fabs((double)b->d) + 1e-35;
+        } else {
+            double u = c->m.act == PITH_ACT_F32 ? 0.0 : c->m.act == PITH_ACT_F16 ? 0x1p-11 : 0x1p-9;
+            a[i] = (double)((const float *)(void *)row)[i];
+            e[i] = u * fabs((double)x[i]) + (c->m.act == PITH_ACT_F16 ? 0x1p-25 : 0.0);
+            if (!isfinite(a[i]))
+                e[i] = INFINITY;
+        }
+    }
+    pith_guard_free(row);
+}
+
+float *mm_weights(const mm_case *c)
+{
+    float *w = pith_guard_alloc((size_t)(c->rows * c->cols) * sizeof(float), 0);
+    pith_dequantize(c->type, c->file, w, (size_t)(c->rows * c->cols));
+    return w;
 }

@@ -33,4 +33,14 @@ void mm_case_free(mm_case *c);
 bool mm_case_run(const mm_case *c, const pith_cpu_kernels *k, int64_t t0, int64_t t1, int64_t row0, int64_t row1, const float *bias,
                  bool accumulate, float *y, int64_t ldy);
 
+extern uint64_t mm_seed; /* of the whole run */
+const char *mm_type_name(pith_dtype type);
+uint64_t mm_case_seed(const char *test, pith_dtype type, int64_t rows, int64_t cols, int64_t n, pith_gen_kind kind);
+
+/* Activations of token t as the product sees them: a[i], and by how much each may differ from x: e[i]. *sum_error is
+ * infinite when a half-precision scale overflowed, else 0. */
+void mm_act_values(const mm_case *c, int64_t t, double *a, double *e, double *sum_error);
+/* The weights, dequantised. Release with pith_guard_free. */
+float *mm_weights(const mm_case *c);
+
 #endif

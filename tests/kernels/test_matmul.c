@@ -6,6 +6,7 @@
  *     test_matmul [--seed=N] [--bench [type]]      the seed is printed; each case reseeds itself by name */
 #include "matmul_bench.h"
 #include "matmul_case.h"
+#include "matmul_dictionary.h"
 
 #include "blas.h"
 #include "matmul_layout.h"
@@ -22,138 +23,11 @@
 
 #include <cmocka.h>
 
-static uint64_t seed = 20261122;
-
-static const char *type_name(pith_dtype type) { return pith_dtype_get((uint32_t)type).name; }
-
-static uint64_t case_seed(const char *test, pith_dtype type, int64_t rows, int64_t cols, int64_t n, pith_gen_kind kind)
-{
-    char name[128];
-    snprintf(name, sizeof name, "%s %s %lldx%lld n%lld %s", test, type_name(type), (long long)rows, (long long)cols, (long long)n,
-             pith_gen_name(kind));
-    return pith_gen_seed(seed, name);
-}
-
 /* Number of f32 additions behind one output. */
 static size_t terms(pith_dtype type, int64_t cols)
 {
     uint32_t block = pith_dtype_get((uint32_t)type).block_elems;
     return block == 1 ? (size_t)cols + 1 : (size_t)cols / 16 + 2;
-}
-
-/* Activations as the product sees them, and what each may differ from x: a[i], e[i] for one token. */
-static void act_values(const mm_case *c, int64_t t, double *a, double *e, double *sum_error)
-{
-    pith_cpu_kernels k;
-    mm_table(&k, 0);
-    const float *x = c->x + t * c->cols;
-    uint8_t *row = pith_guard_alloc(pith_cpu_act_bytes(c->m.act, c->cols, 1), 0);
-    pith_cpu_act_pack(&k, c->m.act, x, c->cols, c->cols, 1, 0, 1, row);
-    *sum_error = 0.0;
-    for (int64_t i = 0; i < c->cols; i++) {
-        if (c->m.act == PITH_ACT_Q8_32) {
-            const pith_act_q8_32 *b = (const pith_act_q8_32 *)row + i / 32;
-            a[i] = (double)b->d * b->q[i % 32];
-            e[i] = 0.51 * (double)b->d + 128.0 * ((double)b->d * 0x1p-11 + 0x1p-25);
-            if (!isfinite(b->s)) /* a half that overflowed: nothing is promised */
-                *sum_error = INFINITY;
-        } else if (c->m.act == PITH_ACT_Q8_256) {
-            const pith_act_q8_256 *b = (const pith_act_q8_256 *)row + i / 256;
-            a[i] = (double)b->d * b->q[i % 256];
-            e[i] = 0.51 * fabs((double)b->d) + 1e-35;
-        } else {
-            double u = c->m.act == PITH_ACT_F32 ? 0.0 : c->m.act == PITH_ACT_F16 ? 0x1p-11 : 0x1p-9;
-            a[i] = (double)((const float *)(void *)row)[i];
-            e[i] = u * fabs((double)x[i]) + (c->m.act == PITH_ACT_F16 ? 0x1p-25 : 0.0);
-            if (!isfinite(a[i]))
-                e[i] = INFINITY;
-        }
-    }
-    pith_guard_free(row);
-}
-
-static float *weights_of(const mm_case *c)
-{
-    float *w = pith_guard_alloc((size_t)(c->rows * c->cols) * sizeof(float), 0);
-    pith_dequantize(c->type, c->file, w, (size_t)(c->rows * c->cols));
-    return w;
-}
-
-/* ---- the dictionary against the meaning of the types -------------------------------------------------------------- */
-
-static void check_dictionary(pith_dtype type, int64_t rows, int64_t cols, pith_gen_kind kind)
-{
-    enum { N = 2 };
-    mm_case c;
-    mm_case_make(&c, case_seed("dictionary", type, rows, cols, N, kind), type, rows, cols, N, kind, false);
-    pith_cpu_kernels k;
-    mm_table(&k, 0);
-    float *y = pith_guard_alloc((size_t)(N * rows) * sizeof(float), 0), *w = weights_of(&c);
-    double *a = malloc((size_t)cols * sizeof *a), *e = malloc((size_t)cols * sizeof *e);
-    assert_non_null(a);
-    assert_non_null(e);
-    assert_true(mm_case_run(&c, &k, 0, N, 0, rows, NULL, false, y, rows));
-    pith_compare cmp;
-    pith_compare_init(&cmp);
-    for (int64_t t = 0; t < N; t++) {
-        double overflow;
-        act_values(&c, t, a, e, &overflow);
-        for (int64_t r = 0; r < rows && isfinite(overflow); r++) {
-            double want = 0.0, bound = 1e-37, magnitude = 0.0;
-            for (int64_t i = 0; i < cols; i++) {
-                double wi = (double)w[r * cols + i];
-                want += wi * (double)c.x[t * cols + i];
-                magnitude += fabs(wi) * (fabs((double)c.x[t * cols + i]) + e[i]);
-                bound += fabs(wi) * e[i];
-            }
-            /* Mins of *_1 meet s, a half of its own: at most 2^-11 of each block's sum, on weights up to 32 steps away. */
-            if (pith_mm_format_get(type)->min_at && c.m.act == PITH_ACT_Q8_32)
-                for (int64_t i = 0; i < cols; i++)
-                    bound += 0.25 * (fabs(a[i]) * 0x1p-10 + e[i] + 0x1p-25);
-            if (isfinite(bound)) /* else an activation overflowed its half */
-                pith_compare_add(&cmp, (size_t)(t * rows + r), (double)y[t * rows + r], want, bound + 0x1p-23 * magnitude);
-        }
-    }
-    char what[128];
-    snprintf(what, sizeof what, "dictionary %s %lldx%lld %s", type_name(type), (long long)rows, (long long)cols, pith_gen_name(kind));
-    assert_true(pith_compare_ok(&cmp, what));
-    pith_guard_free(y);
-    pith_guard_free(w);
-    free(a);
-    free(e);
-    mm_case_free(&c);
-}
-
-static void test_dictionary(void **state)
-{
-    (void)state;
-    for (int i = 0; i < mm_n_types; i++)
-        for (int kind = 0; kind < PITH_GEN_END; kind++)
-            check_dictionary(mm_types[i], 17, 512, (pith_gen_kind)kind);
-}
-
-static void test_row(void **state) /* a packed matrix gives its rows back, exactly */
-{
-    (void)state;
-    for (int i = 0; i < mm_n_types; i++) {
-        for (int extreme = 0; extreme < 2; extreme++) {
-            int64_t cols = pith_dtype_get((uint32_t)mm_types[i]).block_elems == 1 ? 37 : pith_dtype_get((uint32_t)mm_types[i]).block_elems * 3;
-            mm_case c;
-            mm_case_make(&c, case_seed("row", mm_types[i], 33, cols, 1, 0), mm_types[i], 33, cols, 1, PITH_GEN_NORMAL, extreme);
-            float *w = weights_of(&c), *row = pith_guard_alloc((size_t)cols * sizeof(float), 4);
-            for (int64_t r = 0; r < c.rows; r++) {
-                pith_cpu_matrix_row(&c.m, r, row);
-                assert_true(pith_guard_check(row, "row"));
-                for (int64_t k = 0; k < cols; k++)
-                    if (!(row[k] == w[r * cols + k]) && !(isnan(row[k]) && isnan(w[r * cols + k])))
-                        fail_msg("%s row %d column %d: %.9g, expected %.9g", type_name(mm_types[i]), (int)r, (int)k, (double)row[k],
-                                 (double)w[r * cols + k]);
-            }
-            pith_guard_free(w);
-            pith_guard_free(row);
-            mm_case_free(&c);
-        }
-    }
 }
 
 /* ---- tiers against the dictionary --------------------------------------------------------------------------------- */
@@ -164,7 +38,7 @@ static void check_act(const mm_tier *tier, pith_cpu_act act, int64_t cols, pith_
     mm_table(&scalar, 0);
     mm_table(&k, tier->flags);
     pith_rng rng;
-    pith_rng_init(&rng, pith_gen_seed(seed, tier->name) + (uint64_t)cols);
+    pith_rng_init(&rng, pith_gen_seed(mm_seed, tier->name) + (uint64_t)cols);
     float *x = pith_guard_alloc((size_t)cols * sizeof(float), 4);
     pith_gen_f32(&rng, kind, x, (size_t)cols);
     size_t bytes = pith_cpu_act_bytes(act, cols, 1);
@@ -206,14 +80,14 @@ typedef struct variant { bool bias, accumulate, extreme; } variant;
 static void check_tiers(pith_dtype type, int64_t rows, int64_t cols, int64_t n, pith_gen_kind kind, variant v)
 {
     mm_case c;
-    uint64_t s = case_seed("tiers", type, rows, cols, n, kind);
+    uint64_t s = mm_case_seed("tiers", type, rows, cols, n, kind);
     mm_case_make(&c, s, type, rows, cols, n, kind, v.extreme);
     const mm_tier *tiers;
     int n_tiers = mm_tiers(&tiers);
     int64_t ldy = rows + 5;
     size_t y_bytes = (size_t)(n * ldy) * sizeof(float);
     float *want = pith_guard_alloc(y_bytes, 4), *got = pith_guard_alloc(y_bytes, 4), *bias = pith_guard_alloc((size_t)rows * sizeof(float), 4);
-    float *w = weights_of(&c);
+    float *w = mm_weights(&c);
     double *a = malloc((size_t)cols * sizeof *a), *e = malloc((size_t)cols * sizeof *e);
     double *magnitude = calloc((size_t)(n * rows), sizeof *magnitude);
     assert_true(a && e && magnitude);
@@ -230,7 +104,7 @@ static void check_tiers(pith_dtype type, int64_t rows, int64_t cols, int64_t n, 
     assert_true(mm_case_run(&c, &k, 0, n, 0, rows, v.bias ? bias : NULL, v.accumulate, want, ldy));
     for (int64_t t = 0; t < n; t++) {
         double ignored;
-        act_values(&c, t, a, e, &ignored);
+        mm_act_values(&c, t, a, e, &ignored);
         for (int64_t r = 0; r < rows; r++) {
             double m = v.accumulate ? fabs((double)start[t * ldy + r]) : v.bias ? fabs((double)bias[r]) : 0.0;
             for (int64_t i = 0; i < cols; i++)
@@ -256,7 +130,7 @@ static void check_tiers(pith_dtype type, int64_t rows, int64_t cols, int64_t n, 
                                  pith_bound_f32(blas ? (size_t)cols : terms(type, cols), m) + (blas && own_sums ? 0x1p-10 * m : 0.0));
             }
         char what[160];
-        snprintf(what, sizeof what, "%s %s %lldx%lld n%lld %s%s%s%s", tiers[i].name, type_name(type), (long long)rows, (long long)cols,
+        snprintf(what, sizeof what, "%s %s %lldx%lld n%lld %s%s%s%s", tiers[i].name, mm_type_name(type), (long long)rows, (long long)cols,
                  (long long)n, pith_gen_name(kind), v.bias ? " bias" : "", v.accumulate ? " accumulate" : "", v.extreme ? " extreme" : "");
         if (!pith_compare_ok(&cmp, what) || !pith_guard_check(got, what))
             fail_msg("%s", what);
@@ -349,7 +223,7 @@ static void test_splits(void **state)
     enum { ROWS = 85, N = 23 };
     for (int i = 0; i < mm_n_types; i++) {
         mm_case c;
-        mm_case_make(&c, case_seed("splits", mm_types[i], ROWS, 1536, N, 0), mm_types[i], ROWS, 1536, N, PITH_GEN_NORMAL, false);
+        mm_case_make(&c, mm_case_seed("splits", mm_types[i], ROWS, 1536, N, 0), mm_types[i], ROWS, 1536, N, PITH_GEN_NORMAL, false);
         float *whole = pith_guard_alloc(sizeof(float) * ROWS * N, 0), *parts = pith_guard_alloc(sizeof(float) * ROWS * N, 0);
         for (int t = 0; t < n_tiers; t++) {
             pith_cpu_kernels k;
@@ -365,7 +239,7 @@ static void test_splits(void **state)
                     assert_true(mm_case_run(&c, &k, token_cuts[s], token_cuts[s + 1], row_cuts[r], row_cuts[r + 1], NULL, false, parts, ROWS));
             for (int j = 0; j < ROWS * N; j++)
                 if (memcmp(&whole[j], &parts[j], 4) != 0)
-                    fail_msg("%s %s: token %d row %d: %.9g whole, %.9g in parts", tiers[t].name, type_name(mm_types[i]), j / ROWS, j % ROWS,
+                    fail_msg("%s %s: token %d row %d: %.9g whole, %.9g in parts", tiers[t].name, mm_type_name(mm_types[i]), j / ROWS, j % ROWS,
                              (double)whole[j], (double)parts[j]);
             assert_true(pith_guard_check(parts, "y"));
             /* A middle range writes its rows and nothing else. */
@@ -392,7 +266,7 @@ static void test_not_finite(void **state) /* a NaN or an infinity in x must not 
     for (int i = 0; i < mm_n_types; i++)
         for (int b = 0; b < 3; b++) {
             mm_case c;
-            mm_case_make(&c, case_seed("nan", mm_types[i], 32, 512, 5, 0), mm_types[i], 32, 512, 5, PITH_GEN_NORMAL, false);
+            mm_case_make(&c, mm_case_seed("nan", mm_types[i], 32, 512, 5, 0), mm_types[i], 32, 512, 5, PITH_GEN_NORMAL, false);
             c.x[2 * 512 + 300] = bad[b];
             for (int t = 0; t < n_tiers; t++) {
                 pith_cpu_kernels k;
@@ -401,7 +275,7 @@ static void test_not_finite(void **state) /* a NaN or an infinity in x must not 
                 assert_true(mm_case_run(&c, &k, 0, 5, 0, 32, NULL, false, y, 32));
                 for (int j = 0; j < 5 * 32; j++)
                     if (isfinite(y[j]) != (j / 32 != 2))
-                        fail_msg("%s %s: token %d row %d is %g", tiers[t].name, type_name(mm_types[i]), j / 32, j % 32, (double)y[j]);
+                        fail_msg("%s %s: token %d row %d is %g", tiers[t].name, mm_type_name(mm_types[i]), j / 32, j % 32, (double)y[j]);
             }
             mm_case_free(&c);
         }
@@ -426,7 +300,7 @@ int main(int argc, char **argv)
     const char *only = NULL;
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--seed=", 7) == 0)
-            seed = strtoull(argv[i] + 7, NULL, 10);
+            mm_seed = strtoull(argv[i] + 7, NULL, 10);
         else if (strcmp(argv[i], "--bench") == 0)
             bench = true;
         else
@@ -434,9 +308,9 @@ int main(int argc, char **argv)
     }
     if (bench)
         return mm_bench(only);
-    printf("seed %llu\n", (unsigned long long)seed);
+    printf("seed %llu\n", (unsigned long long)mm_seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_row),    cmocka_unit_test(test_dictionary), cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(mm_test_row),    cmocka_unit_test(mm_test_dictionary), cmocka_unit_test(test_activations),
         cmocka_unit_test(test_shapes),   cmocka_unit_test(test_columns), cmocka_unit_test(test_starts),    cmocka_unit_test(test_values),
         cmocka_unit_test(test_extremes), cmocka_unit_test(test_slabs),  cmocka_unit_test(test_splits),     cmocka_unit_test(test_not_finite),
     };
