@@ -84,6 +84,6 @@ void pith_cpu_matmul(const pith_cpu_kernels *k, const pith_cpu_matrix *m, const 
     case PITH_DTYPE_##type: k->slot(&job); break;
         PITH_CPU_MATMUL_TYPES(X)
 #undef X
-    default: assert(!"a type that pith_cpu_matrix_init refuses"); break;
+    default: assert(false && "a type that pith_cpu_matrix_init refuses"); break;
     }
 }
