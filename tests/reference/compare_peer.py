@@ -13,7 +13,7 @@ expands the model to F32 and gives that to both, --float-peer only to the peer. 
 hold both programs against the numpy evaluation.
 
 Of pith this uses: tokenize -m M -f F --json -> {"tokens": [ids]};
-  perplexity -m M -f F -c N --attn full --kv-type f32 --json --top1 -> {"ppl": .., "top1": [[id after each position] per window]};
+  perplexity -m M --tokens-file F -c N --attn full --kv-type f32 --json --top1 -> {"ppl": .., "top1": [[id after each position] per window]};
   run --raw -q -m M -f F -n N --temp 0 --attn full --kv-type f32 --json -> {"tokens": [new ids]} (see --generate).
 """
 import argparse
@@ -115,7 +115,9 @@ def compare_window(report, pith, peer, args, path, text, n):
         return
     peer_nll, peer_top1 = peer_scores(ids, logits)
     del logits
-    got = pith.run("perplexity -m {model} -f {file} -c {n} --attn full --kv-type f32 --json --top1", file=file, n=n)
+    # The same ids to both: a model may ask for a begin token before a text, which the peer's logits are without.
+    same_ids = write(os.path.join(peer.dir, "ids.json"), json.dumps(ours))
+    got = pith.run("perplexity -m {model} --tokens-file {file} -c {n} --attn full --kv-type f32 --json --top1", file=same_ids, n=n)
     away = got["ppl"] / np.exp(peer_nll) - 1
     report.row(name + ": perplexity", "%+.4f %%" % (100 * away),
                "pith %.4f, peer %.4f" % (got["ppl"], np.exp(peer_nll)), abs(away) <= LIMITS["ppl"])
