@@ -18,6 +18,7 @@
 #define PITH_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define PITH_UNROLL _Pragma("clang loop unroll(full)")
+#pragma clang diagnostic ignored "-Wpass-failed" /* sanitizers get in the way of unrolling: slow, but right */
 #else
 #define PITH_UNROLL _Pragma("GCC unroll 32")
 #endif
