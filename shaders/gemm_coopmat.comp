@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: MIT
 // y[t][n] = sum_k x[t][k] w[n][k] with KHR cooperative matrices: halves in, f32 sums, products of TM x TN x TK.
 // Grid: workgroup = BM tokens x BN packed rows, numbered in bands of 8 tiles of rows so that neighbours share both
-// operands in the cache; a subgroup computes WM x WN. Two buffers in shared memory: while one is multiplied, the next
-// step's tiles travel through registers into the other; one barrier per step.
+// operands in the cache; a subgroup computes WM x WN. While a step is multiplied, the next step's tiles travel through
+// registers: into the other of two buffers in shared memory (STAGES 2, one barrier per step), or into the same one
+// behind a second barrier (STAGES 1: half the shared memory, for larger tiles and more workgroups at a time).
 // Bindings: 0 x, [m rounded up to BM][k]; 1 w, [n rounded up to BN][k], halves; 2 y; 4 bias.
-// k is a multiple of 32; rows beyond m and n are read, never stored.
-// Shared memory: 2 (BM + BN) (BK + 8) halves, TM TN floats per subgroup. Matches pith_cpu_matmul.
+// k is a multiple of BK; rows beyond m and n are read, never stored.
+// Shared memory: the larger of 2 STAGES (BM + BN) (BK + 8) bytes and 4 TM (WN + 4) bytes per subgroup.
+// Matches pith_cpu_matmul.
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -25,6 +27,7 @@ layout(constant_id = 6) const uint FLAGS = 0u; // epilogue | bias << 2 | pairs <
 layout(constant_id = 7) const uint TM = 16u;   // divisors of 16
 layout(constant_id = 8) const uint TN = 16u;
 layout(constant_id = 9) const uint TK = 16u;
+layout(constant_id = 10) const uint STAGES = 2u;
 const uint EPILOGUE = FLAGS & 3u;
 const bool BIAS = (FLAGS & 4u) != 0u;
 const bool PAIRS = (FLAGS & 8u) != 0u;
@@ -39,10 +42,11 @@ layout(std430, binding = 4) readonly buffer B { float bias[]; };
 const uint PITCH = BK / 8u + 1u;            // uvec4 (8 halves) per staged row: padding against bank conflicts
 const uint SUBGROUPS = (BM / WM) * (BN / WN);
 const uint FM = WM / TM, FN = WN / TN;    // fragments of a subgroup
-const uint XS = BM * PITCH, WS = BN * PITCH;
-shared uvec4 xs[2u * XS];
-shared uvec4 ws[2u * WS];
-shared float patch_[SUBGROUPS * TM * TN];
+const uint XS = BM * PITCH, WS = BN * PITCH, BUFFER = XS + WS;
+const uint OUT_PITCH = WN / 4u + 1u;        // uvec4 (4 floats) per row of results on their way out
+const uint OUT = TM * OUT_PITCH;            // of a subgroup
+const uint TILES = STAGES * BUFFER;
+shared uvec4 tiles[TILES > SUBGROUPS * OUT ? TILES : SUBGROUPS * OUT]; // [STAGES]{x [BM], w [BN]}; results at last
 
 const uint STEP = BK / 8u;                  // loads of 8 halves per row and step
 const uint LX = (BM * STEP + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x; // loads per invocation
@@ -77,12 +81,12 @@ void main()
     [[unroll]] for (uint j = 0u; j < LX; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
         if (BM * STEP % gl_WorkGroupSize.x == 0u || e < BM * STEP)                                   \
-            xs[(buffer_) * XS + e / STEP * PITCH + e % STEP] = rx[j];                                \
+            tiles[(buffer_) * BUFFER + e / STEP * PITCH + e % STEP] = rx[j];                             \
     }                                                                                                \
     [[unroll]] for (uint j = 0u; j < LW; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
         if (BN * STEP % gl_WorkGroupSize.x == 0u || e < BN * STEP)                                   \
-            ws[(buffer_) * WS + e / STEP * PITCH + e % STEP] = rw[j];                                \
+            tiles[(buffer_) * BUFFER + XS + e / STEP * PITCH + e % STEP] = rw[j];                        \
     }
 
     FETCH(0u)
@@ -97,39 +101,53 @@ void main()
         [[unroll]] for (uint k = 0u; k < BK / TK; k++) {
             coopmat<float16_t, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA> a[FM];
             [[unroll]] for (uint f = 0u; f < FM; f++)
-                coopMatLoad(a[f], xs, current * XS + (wm + f * TM) * PITCH + k * (TK / 8u), PITCH, gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(a[f], tiles, current * BUFFER + (wm + f * TM) * PITCH + k * (TK / 8u), PITCH,
+                            gl_CooperativeMatrixLayoutRowMajor);
             [[unroll]] for (uint g = 0u; g < FN; g++) {
                 coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
-                coopMatLoad(b, ws, current * WS + (wn + g * TN) * PITCH + k * (TK / 8u), PITCH, gl_CooperativeMatrixLayoutColumnMajor);
+                coopMatLoad(b, tiles, current * BUFFER + XS + (wn + g * TN) * PITCH + k * (TK / 8u), PITCH,
+                            gl_CooperativeMatrixLayoutColumnMajor);
                 [[unroll]] for (uint f = 0u; f < FM; f++)
                     acc[f * FN + g] = coopMatMulAdd(a[f], b, acc[f * FN + g]);
             }
         }
-        if (more) {
-            STAGE(current ^ 1u)
+        if (STAGES == 1u) {
+            barrier(); // all have read it
+            if (more) {
+                STAGE(0u)
+            }
+            barrier();
+        } else {
+            if (more) {
+                STAGE(current ^ 1u)
+            }
+            barrier();
+            current ^= 1u;
         }
-        barrier();
-        current ^= 1u;
     }
 
-    uint lane = gl_SubgroupInvocationID, mine = gl_SubgroupID * TM * TN;
+    // TM rows of results at a time through this subgroup's corner of what held the tiles.
+    uint lane = gl_SubgroupInvocationID, mine = gl_SubgroupID * OUT;
     [[unroll]] for (uint f = 0u; f < FM; f++) {
-        [[unroll]] for (uint g = 0u; g < FN; g++) {
-            coopMatStore(acc[f * FN + g], patch_, mine, TN, gl_CooperativeMatrixLayoutRowMajor);
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
-            uint t0 = m0 + wm + f * TM, r0 = n0 + wn + g * TN;
-            if (EPILOGUE == EPI_SWIGLU) {
-                for (uint e = lane; e < TM * TN / 2u; e += gl_SubgroupSize) {
-                    uint t = t0 + e / (TN / 2u), r = r0 + e % (TN / 2u) * 2u;
-                    if (t < P.m && r < P.n)
-                        store_swiglu(t, P.row0 + r, patch_[mine + 2u * e], patch_[mine + 2u * e + 1u]);
-                }
-            } else {
-                for (uint e = lane; e < TM * TN; e += gl_SubgroupSize)
-                    if (t0 + e / TN < P.m && r0 + e % TN < P.n)
-                        store_one(t0 + e / TN, P.row0 + r0 + e % TN, patch_[mine + e]);
+        [[unroll]] for (uint g = 0u; g < FN; g++)
+            coopMatStore(acc[f * FN + g], tiles, mine + g * (TN / 4u), OUT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+        controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+        uint t0 = m0 + wm + f * TM, r0 = n0 + wn;
+        if (EPILOGUE == EPI_SWIGLU) {
+            for (uint e = lane; e < TM * WN / 2u; e += gl_SubgroupSize) {
+                uint t = e / (WN / 2u), r = e % (WN / 2u) * 2u;
+                uvec4 four = tiles[mine + t * OUT_PITCH + r / 4u];
+                uvec2 two = (r & 2u) == 0u ? four.xy : four.zw;
+                if (t0 + t < P.m && r0 + r < P.n)
+                    store_swiglu(t0 + t, P.row0 + r0 + r, uintBitsToFloat(two.x), uintBitsToFloat(two.y));
             }
-            controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+        } else {
+            for (uint e = lane; e < TM * WN; e += gl_SubgroupSize) {
+                uint t = e / WN, r = e % WN;
+                if (t0 + t < P.m && r0 + r < P.n)
+                    store_one(t0 + t, P.row0 + r0 + r, uintBitsToFloat(tiles[mine + t * OUT_PITCH + r / 4u][r % 4u]));
+            }
         }
+        controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
     }
 }

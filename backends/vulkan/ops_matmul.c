@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define FEW_TOKENS 4     /* mat-vec up to so many tokens */
-#define TILE_ROWS 128    /* scratch is rounded up to so many tokens and rows: the largest tile */
 #define DEQUANT_GROUP 64
 
 enum { EPI_STORE, EPI_ADD, EPI_SWIGLU, EPI_SILU_MUL };
@@ -27,8 +26,8 @@ static bool wants_floats(const pith_vk_group *groups, int32_t n)
 static int64_t scratch_rows(const pith_vk_backend *b, int64_t rows, uint32_t units, bool floats)
 {
     uint64_t row_bytes = (uint64_t)units * (floats ? 128 : 64);
-    int64_t most = (int64_t)(b->scratch_max / row_bytes) / TILE_ROWS * TILE_ROWS;
-    int64_t wanted = (rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    int64_t most = (int64_t)(b->scratch_max / row_bytes) / PITH_VK_TILE_MAX * PITH_VK_TILE_MAX;
+    int64_t wanted = (rows + PITH_VK_TILE_MAX - 1) / PITH_VK_TILE_MAX * PITH_VK_TILE_MAX;
     return wanted < most ? wanted : most;
 }
 
@@ -45,7 +44,7 @@ void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, co
     for (int32_t g = 0; g < n; g++) {
         uint64_t cols = 32ull * groups[g].units;
         uint64_t unpacked = (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * cols * element;
-        uint64_t act = div_up((uint64_t)tokens, TILE_ROWS) * TILE_ROWS * cols * element;
+        uint64_t act = div_up((uint64_t)tokens, PITH_VK_TILE_MAX) * PITH_VK_TILE_MAX * cols * element;
         s->unpacked = unpacked > s->unpacked ? unpacked : s->unpacked;
         s->act = act > s->act ? act : s->act;
     }
@@ -74,7 +73,7 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: no kernel for tensor type %s", part->name, pith_dtype_get((uint32_t)part->dtype).name);
             return false;
         }
-        if (node->op == PITH_OP_MATMUL && scratch_rows(b, TILE_ROWS, groups[g].units, wants_floats(groups, n)) < TILE_ROWS) {
+        if (node->op == PITH_OP_MATMUL && scratch_rows(b, PITH_VK_TILE_MAX, groups[g].units, wants_floats(groups, n)) < PITH_VK_TILE_MAX) {
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: %lld columns", part->name, (long long)part->cols);
             return false;
         }
@@ -89,16 +88,17 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_graph *graph = rec->e->plan->graph;
     uint32_t ldx = (uint32_t)graph->values[node->src].cols, ldy = (uint32_t)graph->values[node->dst].cols;
-    bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0;
-    const pith_vk_vector v = pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
+    bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0, ragged = g->cols % 32 != 0 || ldx % 4 != 0;
+    bool half = g->format >= PITH_VK_FORMAT_Q4_0 && !ragged && pith_vk_has_half_vectors(d);
+    const pith_vk_vector v = half ? pith_vk_vector_half_choose(d, (uint32_t)slab->rows, g->units) : pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
     struct pith_vk_push_matvec push = {.units = g->units, .rows = (uint32_t)slab->rows, .row0 = (uint32_t)slab->row0,
                                        .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0, .cols = (uint32_t)g->cols,
                                        .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
     memcpy(push.plane, slab->plane, sizeof push.plane);
     const pith_vk_call call = {
-        .variant = (pith_spv)((shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
-        .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, g->cols % 32 != 0 || ldx % 4 != 0, v.stage,
-                 v.depth},
+        .variant = (pith_spv)(half ? PITH_SPV_MATVEC_HALF_Q4_0 + g->format - PITH_VK_FORMAT_Q4_0
+                                   : (shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
+        .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, v.stage, v.depth},
         .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
@@ -140,7 +140,7 @@ static void unpack(pith_vk_record *rec, const pith_vk_group *g, const pith_vk_sl
 
 static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, int64_t row0, int64_t n, bool floats, uint32_t epilogue)
 {
-    const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, floats);
+    const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, 32 * g->units, floats);
     uint32_t bias = node->u.matmul.bias >= 0;
     const struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units, .row0 = (uint32_t)row0,
                                            .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,

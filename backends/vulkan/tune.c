@@ -7,9 +7,9 @@
 
 /* Largest first. */
 static const pith_vk_tile matrix_tiles[] = {
-    {PITH_SPV_GEMM_COOPMAT, 128, 128, 32, 64, 32, 0},
-    {PITH_SPV_GEMM_COOPMAT, 64, 64, 32, 32, 32, 0},
-    {PITH_SPV_GEMM_COOPMAT, 32, 32, 32, 16, 16, 0},
+    {PITH_SPV_GEMM_COOPMAT, 128, 128, 32, 64, 32, 2, 0},
+    {PITH_SPV_GEMM_COOPMAT, 64, 64, 32, 32, 32, 2, 0},
+    {PITH_SPV_GEMM_COOPMAT, 32, 32, 32, 16, 16, 2, 0},
 };
 #define N_TILES ((int)(sizeof matrix_tiles / sizeof matrix_tiles[0]))
 
@@ -18,17 +18,18 @@ bool pith_vk_has_coopmat(const pith_vk_device *device)
     return (device->caps & PITH_VK_CAP(COOPMAT)) && pith_vk_spv[PITH_SPV_GEMM_COOPMAT].code;
 }
 
-/* Does it fit the device? Sets the number of invocations. */
-static bool fits(const pith_vk_device *d, pith_vk_tile *t)
+/* Does it fit the device and K? Sets the number of invocations. Shared memory as gemm_coopmat.comp declares it. */
+static bool fits(const pith_vk_device *d, uint32_t k, pith_vk_tile *t)
 {
-    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || 32 % t->bk ||
-        t->bk % 16 || t->bm > 128 || t->bn > 128)
+    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || k % t->bk ||
+        t->bk % 16 || t->bm > PITH_VK_TILE_MAX || t->bn > PITH_VK_TILE_MAX || t->stages < 1 || t->stages > 2)
         return false;
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
     uint32_t subgroups = t->bm / t->wm * (t->bn / t->wn);
+    uint32_t tiles = 2 * t->stages * (t->bm + t->bn) * (t->bk + 8), results = 4 * d->physical.matrix[0] * (t->wn + 4) * subgroups;
     t->invocations = subgroups * d->physical.subgroup;
     return t->invocations <= l->maxComputeWorkGroupInvocations && t->invocations <= l->maxComputeWorkGroupSize[0] &&
-           4 * (t->bm + t->bn) * (t->bk + 8) + 4 * d->physical.matrix[0] * d->physical.matrix[1] * subgroups <= d->shared_bytes;
+           (tiles > results ? tiles : results) <= d->shared_bytes;
 }
 
 static uint32_t tiles_of(const pith_vk_tile *t, uint32_t m, uint32_t n)
@@ -36,24 +37,24 @@ static uint32_t tiles_of(const pith_vk_tile *t, uint32_t m, uint32_t n)
     return ((m + t->bm - 1) / t->bm) * ((n + t->bn - 1) / t->bn);
 }
 
-static bool from_environment(const pith_vk_device *d, pith_vk_tile *t)
+static bool from_environment(const pith_vk_device *d, uint32_t k, pith_vk_tile *t)
 {
     const char *text = getenv("PITH_VK_TILE");
     *t = (pith_vk_tile){.variant = PITH_SPV_GEMM_COOPMAT};
-    return text && sscanf(text, "%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn) == 5 && fits(d, t);
+    return text && sscanf(text, "%u,%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn, &t->stages) == 6 && fits(d, k, t);
 }
 
-pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, bool floats)
+pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, uint32_t k, bool floats)
 {
-    pith_vk_tile plain = {PITH_SPV_GEMM_TILE, 64, 32, 16, 4, 4, 128}, best = plain, asked;
+    pith_vk_tile plain = {PITH_SPV_GEMM_TILE, 64, 32, 16, 4, 4, 1, 128}, best = plain, asked;
     if (floats || !pith_vk_has_coopmat(d))
         return plain;
-    if (from_environment(d, &asked))
+    if (from_environment(d, k, &asked))
         return asked;
     bool found = false;
     for (int i = 0; i < N_TILES; i++) {
         pith_vk_tile t = matrix_tiles[i];
-        if (!fits(d, &t))
+        if (!fits(d, k, &t))
             continue;
         /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
         bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2;
@@ -70,7 +71,7 @@ void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, bool floa
 {
     const uint32_t *m = d->physical.matrix;
     const uint32_t plain[] = {t->invocations, t->bm, t->bn, floats, flags & 3, flags >> 2 & 1, flags >> 3 & 1};
-    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2]};
+    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2], t->stages};
     if (t->variant == PITH_SPV_GEMM_TILE)
         memcpy(spec, plain, sizeof plain);
     else
@@ -132,5 +133,31 @@ pith_vk_vector pith_vk_vector_choose(const pith_vk_device *d, uint32_t rows, uin
     uint32_t room = (d->shared_bytes - 8 * v.invocations) / 144, most = room < 160 ? room : 160; /* 160 units: 22.5 KiB, K of 5120 at once */
     v.stage = units < most ? units : most - most % v.lanes;
     v.stage = v.stage ? v.stage : v.lanes;
+    return v;
+}
+
+bool pith_vk_has_half_vectors(const pith_vk_device *d)
+{
+    const uint32_t wanted = PITH_VK_CAP(FP16) | PITH_VK_CAP(SUBGROUP);
+    const char *text = getenv("PITH_VK_HALF");
+    return (d->caps & wanted) == wanted && d->physical.subgroup >= 8 && !(text && strcmp(text, "0") == 0);
+}
+
+pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)
+{
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    uint32_t subgroup = d->physical.subgroup, size, n;
+    pith_vk_vector v = {.invocations = subgroup > 128 ? subgroup : 128, .lanes = lanes_for(units, subgroup), .rows = 4, .depth = 1};
+    uint32_t per_core = rows / (d->cores ? d->cores : 1);
+    if (per_core < 32)
+        v.rows = 2;
+    const char *text = getenv("PITH_VK_HALF");
+    if (text && sscanf(text, "%u,%u", &size, &n) == 2 && power_of_two(size) && size >= subgroup && size <= l->maxComputeWorkGroupSize[0] &&
+        size <= l->maxComputeWorkGroupInvocations && n >= 2 && n <= 16 && n % 2 == 0) {
+        v.invocations = size;
+        v.rows = n;
+    }
+    uint32_t room = (d->shared_bytes - 4 * v.invocations) / 80, most = room < 448 ? room : 448; /* 448 units: K of 14336, 35 KiB */
+    v.stage = units < most ? units : most - most % v.lanes;
     return v;
 }

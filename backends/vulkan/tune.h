@@ -6,10 +6,13 @@
 #include "device.h"
 #include "pith_spv.h"
 
-/* Tile of a matrix product: a workgroup computes bm tokens x bn rows, a subgroup wm x wn of them, bk columns a step. */
+#define PITH_VK_TILE_MAX 256 /* operands of tile kernels are readable up to a multiple of so many tokens and rows */
+
+/* Tile of a matrix product: a workgroup computes bm tokens x bn rows, a subgroup wm x wn of them, bk columns a step, in
+ * `stages` buffers of shared memory. */
 typedef struct pith_vk_tile {
     pith_spv variant;
-    uint32_t bm, bn, bk, wm, wn;
+    uint32_t bm, bn, bk, wm, wn, stages;
     uint32_t invocations;
 } pith_vk_tile;
 
@@ -17,8 +20,8 @@ typedef struct pith_vk_tile {
 bool pith_vk_has_coopmat(const pith_vk_device *device);
 /* Specialisation constants 0.. of the tile's kernel. flags: epilogue | bias << 2 | pairs << 3. */
 void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, bool floats, uint32_t flags, uint32_t *spec);
-/* floats: operands are f32. PITH_VK_TILE="bm,bn,bk,wm,wn" in the environment overrides the choice among matrix tiles. */
-pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, bool floats);
+/* floats: operands are f32. PITH_VK_TILE="bm,bn,bk,wm,wn,stages" in the environment overrides the choice among matrix tiles. */
+pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, uint32_t k, bool floats);
 
 
 /* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
@@ -28,6 +31,11 @@ typedef struct pith_vk_vector {
 } pith_vk_vector;
 
 pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
+
+/* The same with products in halves (matvec_half.comp): is it there, and its sizes; depth is 1.
+ * PITH_VK_HALF="invocations,rows" in the environment overrides, PITH_VK_HALF=0 turns it off. */
+bool pith_vk_has_half_vectors(const pith_vk_device *device);
+pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
 
 #define PITH_VK_ATTEND_KEYS 32 /* keys at a time in attn_matrix.comp */
 /* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.

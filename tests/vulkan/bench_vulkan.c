@@ -2,7 +2,7 @@
 /* What a device does with each kind of work, in its own units, beside what it can do at best: dispatch cost, copy
  * bandwidth, tile products per tile size, whole products per tensor type, attention at depth.
  *
- *     bench_vulkan [DEVICE-NAME-PART] [all|dispatch|copy|tiles|products|attention]
+ *     bench_vulkan [DEVICE-NAME-PART] [all|dispatch|copy|tiles|vectors|products|attention]
  *
  * Times are the device's own (timestamps around a node) or, for raw dispatches, the wall clock of one submission that
  * repeats the work; best of several. Needs a GPU to mean anything. */
@@ -127,10 +127,12 @@ static void record_tiles(pith_vk_cmd *cmd, void *user)
 
 static void bench_tiles(bool small)
 {
-    static const char *const tiles[] = {"128,128,32,64,32", "128,128,32,32,64", "128,128,32,64,64", "128,128,16,64,32", "128,64,32,64,32",
-                                        "64,128,32,32,64", "64,64,32,32,32", "64,64,32,32,16", "32,32,32,16,16"};
+    static const char *const tiles[] = {
+        "128,128,32,64,32,2", "128,128,32,64,64,2", "128,128,32,64,64,1", "128,128,32,64,32,1", "256,128,32,64,64,1", "128,256,32,64,64,1",
+        "256,128,16,64,64,2", "128,256,16,64,64,2", "128,128,64,64,64,1", "128,128,64,64,32,1", "256,128,32,128,32,1", "256,128,32,64,32,1", "128,128,32,128,32,1",
+        "128,128,16,64,64,2", "128,64,32,64,32,2", "128,64,32,32,64,2", "128,64,64,64,32,1", "64,128,32,32,64,2", "64,128,32,64,32,2", "64,64,32,32,32,2", "64,64,64,32,32,1"};
     static const uint32_t shapes[][3] = {{4096, 4096, 4096}, {4096, 22016, 4096}, {4096, 4096, 11008}, {512, 4096, 4096}, {512, 22016, 4096}};
-    printf("tiles (bm,bn,bk,wm,wn), TFLOP/s at m x n x k:\n");
+    printf("tiles (bm,bn,bk,wm,wn,stages), TFLOP/s at m x n x k:\n");
     for (size_t s = 0; s < (small ? 1 : sizeof shapes / sizeof shapes[0]); s++) {
         struct tiles t = {.m = shapes[s][0] >> (small ? 4 : 0), .n = shapes[s][1] >> (small ? 4 : 0), .k = shapes[s][2] >> (small ? 4 : 0)};
         t.x = buffer(2ull * t.m * t.k, 0x2E662E66);
@@ -140,9 +142,9 @@ static void bench_tiles(bool small)
         for (int i = -1; i < (int)(sizeof tiles / sizeof tiles[0]); i++) {
             if (i >= 0)
                 setenv("PITH_VK_TILE", tiles[i], 1);
-            t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, i < 0);
+            t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, t.k, i < 0);
             char got[64];
-            snprintf(got, sizeof got, "%u,%u,%u,%u,%u", t.tile.bm, t.tile.bn, t.tile.bk, t.tile.wm, t.tile.wn);
+            snprintf(got, sizeof got, "%u,%u,%u,%u,%u,%u", t.tile.bm, t.tile.bn, t.tile.bk, t.tile.wm, t.tile.wn, t.tile.stages);
             if (i >= 0 && strcmp(got, tiles[i]) != 0)
                 continue; /* does not fit */
             if (i < 0) /* plain arithmetic on halves */
@@ -198,41 +200,74 @@ static void fill(void *p, size_t n)
     }
 }
 
+/* A product of one weight of this type at each of these numbers of tokens, in nanoseconds; returns the bytes of the weight. */
+static size_t product(pith_dtype type, int64_t rows, int64_t cols, const int32_t *tokens, int n, double *ns)
+{
+    size_t bytes = pith_dtype_row_bytes(type, (size_t)cols) * (size_t)rows;
+    void *data = malloc(bytes), *table = calloc((size_t)cols, 4);
+    fill(data, bytes);
+    const pith_weight_desc w[] = {{PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, 1, cols, table}}},
+                                  {PITH_WEIGHT_MATRIX, 1, {{"w", type, rows, cols, data}}}};
+    pith_weight_store *store;
+    CHECK(vk->base.fns->weights_create(&vk->base, w, 2, NULL, NULL, NULL, &store));
+    pith_graph g;
+    pith_graph_init(&g, w, 2);
+    int32_t ids = pith_graph_input(&g, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
+    int32_t x = pith_graph_value(&g, "x", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)cols);
+    int32_t y = pith_graph_value(&g, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)rows);
+    pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = x, .layer = -1};
+    CHECK(pith_graph_add(&g, &node));
+    node = (pith_node){.op = PITH_OP_MATMUL, .src = x, .dst = y, .layer = 0};
+    node.u.matmul.weight = 1;
+    node.u.matmul.bias = node.u.matmul.norm = -1;
+    CHECK(pith_graph_add(&g, &node));
+    for (int i = 0; i < n; i++)
+        ns[i] = (double)node_ns(&g, store, NULL, tokens[i], 0, 0, 1);
+    pith_graph_fini(&g);
+    vk->base.fns->weights_destroy(&store);
+    free(data);
+    free(table);
+    return bytes;
+}
+
 static void bench_products(bool small)
 {
     static const pith_dtype types[] = {PITH_DTYPE_F16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1, PITH_DTYPE_Q5_0, PITH_DTYPE_Q8_0, PITH_DTYPE_Q2_K,
                                        PITH_DTYPE_Q3_K, PITH_DTYPE_Q4_K, PITH_DTYPE_Q5_K, PITH_DTYPE_Q6_K, PITH_DTYPE_IQ4_NL, PITH_DTYPE_IQ4_XS};
-    const int64_t rows = small ? 512 : 22016, cols = small ? 1024 : 8192;
-    const int32_t many = small ? 64 : 4096;
-    printf("products with %lld x %lld weights: one token GB/s of weights; %d tokens TFLOP/s, unpacking included\n", (long long)rows, (long long)cols, many);
+    const int64_t rows = small ? 512 : 22016, cols = small ? 1024 : 4096;
+    const int32_t tokens[] = {1, small ? 64 : 512, small ? 128 : 4096};
+    printf("products with %lld x %lld weights: one token GB/s of weights; %d and %d tokens TFLOP/s, unpacking included\n", (long long)rows,
+           (long long)cols, tokens[1], tokens[2]);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        size_t bytes = pith_dtype_row_bytes(types[i], (size_t)cols) * (size_t)rows;
-        void *data = malloc(bytes), *table = calloc((size_t)cols, 4);
-        fill(data, bytes);
-        const pith_weight_desc w[] = {{PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, 1, cols, table}}},
-                                      {PITH_WEIGHT_MATRIX, 1, {{"w", types[i], rows, cols, data}}}};
-        pith_weight_store *store;
-        CHECK(vk->base.fns->weights_create(&vk->base, w, 2, NULL, NULL, NULL, &store));
-        pith_graph g;
-        pith_graph_init(&g, w, 2);
-        int32_t ids = pith_graph_input(&g, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
-        int32_t x = pith_graph_value(&g, "x", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)cols);
-        int32_t y = pith_graph_value(&g, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, (int32_t)rows);
-        pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = x, .layer = -1};
-        CHECK(pith_graph_add(&g, &node));
-        node = (pith_node){.op = PITH_OP_MATMUL, .src = x, .dst = y, .layer = 0};
-        node.u.matmul.weight = 1;
-        node.u.matmul.bias = node.u.matmul.norm = -1;
-        CHECK(pith_graph_add(&g, &node));
-        double one = (double)node_ns(&g, store, NULL, 1, 0, 0, 1), all = (double)node_ns(&g, store, NULL, many, 0, 0, 1);
-        printf("  %-8s %8.1f us %8.0f GB/s    %8.1f us %8.2f TFLOP/s\n", pith_dtype_get((uint32_t)types[i]).name, one * 1e-3, (double)bytes / one,
-               all * 1e-3, 2e-3 * (double)rows * (double)cols * many / all);
+        double ns[3], flop = 2e-3 * (double)rows * (double)cols;
+        double bytes = (double)product(types[i], rows, cols, tokens, 3, ns);
+        printf("  %-8s %8.1f us %8.0f GB/s    %8.2f %8.2f TFLOP/s\n", pith_dtype_get((uint32_t)types[i]).name, ns[0] * 1e-3, bytes / ns[0],
+               flop * tokens[1] / ns[1], flop * tokens[2] / ns[2]);
         fflush(stdout);
-        pith_graph_fini(&g);
-        vk->base.fns->weights_destroy(&store);
-        free(data);
-        free(table);
     }
+}
+
+/* One token: shapes of a 7B model against sizes of matvec_half.comp. */
+static void bench_vectors(bool small)
+{
+    static const pith_dtype types[] = {PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_K, PITH_DTYPE_Q6_K, PITH_DTYPE_Q8_0};
+    static const int64_t shapes[][2] = {{22016, 4096}, {4096, 4096}, {4096, 11008}};
+    static const char *const sizes[] = {"0", "128,2", "128,4", "128,8", "256,2", "256,4", "64,4", "512,2"};
+    const int32_t one = 1;
+    printf("one token, GB/s of weights, by invocations and rows (0: products in floats)\n");
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+        for (size_t s = 0; s < (t == 0 ? 3 : 1); s++) {
+            printf("  %-5s %5lld x %5lld", pith_dtype_get((uint32_t)types[t]).name, (long long)shapes[s][0], (long long)shapes[s][1]);
+            for (size_t i = 0; i < (t == 0 ? 8 : 4); i++) {
+                double ns;
+                setenv("PITH_VK_HALF", sizes[i], 1);
+                double bytes = (double)product(types[t], shapes[s][0] / (small ? 16 : 1), shapes[s][1] / (small ? 4 : 1), &one, 1, &ns);
+                printf("  %s: %.0f", sizes[i], bytes / ns);
+                fflush(stdout);
+            }
+            printf("\n");
+        }
+    unsetenv("PITH_VK_HALF");
 }
 
 static void attention(int32_t n_head, int32_t n_kv, int64_t depth, bool cca, int32_t n_tokens, pith_dtype dtype)
@@ -341,6 +376,8 @@ int main(int argc, char **argv)
         bench_copy();
     if (every || strcmp(what, "tiles") == 0)
         bench_tiles(small);
+    if (every || strcmp(what, "vectors") == 0)
+        bench_vectors(small);
     if (every || strcmp(what, "products") == 0)
         bench_products(small);
     if (every || strcmp(what, "attention") == 0)

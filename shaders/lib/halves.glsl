@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// A unit of packed weights as sixteen pairs of halves, exact: a code c below 1024 is the half 0x6400 | c minus 1024, so two
+// codes take one AND-OR and one subtraction. Pair 2 w holds elements 4 w and 4 w + 2, pair 2 w + 1 the two between.
+// Loading and unpacking are apart, so that the next unit's loads are in flight while this one is computed.
+// Needs lib/format.glsl, GL_EXT_shader_explicit_arithmetic_types_float16.
+
+#if defined(FMT_Q4_0) || defined(FMT_Q4_1) || defined(FMT_Q4_K)
+#define RAW_NIBBLES
+#endif
+
+#ifdef RAW_NIBBLES
+struct Raw {
+    uvec4 v;     // nib plane
+    uvec4 h;     // what scales are made of
+};
+#else
+struct Raw {
+    uint c[8];
+    vec4 s;
+};
+#endif
+
+const f16vec2 CODE_ZERO = f16vec2(-1024.0 - OFFSET);
+
+Raw unit_load(uint U)
+{
+    Raw raw;
+#ifdef RAW_NIBBLES
+    raw.v = W4[P.plane[0] + U];
+#if defined(FMT_Q4_0)
+    raw.h = uvec4(W1[P.plane[1] * 4u + (U >> 1)], 0u, 0u, 0u);
+#elif defined(FMT_Q4_1)
+    raw.h = uvec4(W1[P.plane[1] * 4u + U], 0u, 0u, 0u);
+#else
+    raw.h = W4[P.plane[1] + (U >> 3)];
+#endif
+#else
+    unit_codes(U, raw.c, raw.s);
+#endif
+    return raw;
+}
+
+// Pairs of unit U, and its scales as in lib/format.glsl.
+void unit_pairs(Raw raw, uint U, out f16vec2 q[16], out vec4 s)
+{
+#ifdef RAW_NIBBLES
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        uint even = raw.v[i], odd = even >> 8;
+        q[2 * i] = unpackFloat2x16((even & 0x000F000Fu) | 0x64006400u) + CODE_ZERO;
+        q[2 * i + 1] = unpackFloat2x16((odd & 0x000F000Fu) | 0x64006400u) + CODE_ZERO;
+        // 1024 + 16 c: still exact
+        q[2 * i + 8] = fma(unpackFloat2x16((even & 0x00F000F0u) | 0x64006400u), f16vec2(0.0625), f16vec2(-64.0 - OFFSET));
+        q[2 * i + 9] = fma(unpackFloat2x16((odd & 0x00F000F0u) | 0x64006400u), f16vec2(0.0625), f16vec2(-64.0 - OFFSET));
+    }
+#if defined(FMT_Q4_0)
+    s = vec4(vec2(half_at(raw.h.x, U)), 0, 0);
+#elif defined(FMT_Q4_1)
+    s = unpackHalf2x16(raw.h.x).xxyy;
+#else
+    header_k(raw.h, U & 7u, s);
+#endif
+#else
+    [[unroll]] for (int i = 0; i < 8; i++) {
+        q[2 * i] = unpackFloat2x16((raw.c[i] & 0x00FF00FFu) | 0x64006400u) + CODE_ZERO;
+        q[2 * i + 1] = unpackFloat2x16(((raw.c[i] >> 8) & 0x00FF00FFu) | 0x64006400u) + CODE_ZERO;
+    }
+    s = raw.s;
+#endif
+}

@@ -1,0 +1,161 @@
+#version 450
+// SPDX-License-Identifier: MIT
+// y[r] = sum_k w[r][k] x[k] for one token and quantised weights, with products in half precision: decode. Converting codes
+// to floats one by one, as matvec.comp does, costs more than the memory takes to bring them; here a pair of codes
+// becomes a pair of halves in two operations (lib/halves.glsl).
+//
+//   staging   x, times the norm's weights, in shared memory. Each unit of 32 elements is divided by the power of two
+//             below its largest, so that halves neither overflow nor lose small units:
+//               uvec4 0..3   x as pairs, in the order of lib/halves.glsl
+//               uvec4 4      {the power of two, sum of the first 16 elements, sum of the others, -} as floats
+//             five uvec4 a unit: neighbours lie on different banks
+//   products  groups of LANES invocations take ROWS packed rows, a unit per invocation and turn, the next turn's weights
+//             in flight; 16 products summed in halves, everything else in f32
+//
+// The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
+// Grid: workgroup (x, then y) = (WG / LANES) * ROWS packed rows; z = token.
+// Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns.
+// Shared memory: 80 STAGE bytes, 4 WG / LANES bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
+// Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
+#include "lib/types.glsl"
+#include "push/matmul.h"
+#define USE_SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint LANES = 32u;   // along K
+layout(constant_id = 2) const uint ROWS = 2u;     // packed rows per group of lanes, even
+layout(constant_id = 3) const bool NORM = false;
+layout(constant_id = 4) const uint EPILOGUE = 0u; // EPI_*
+layout(constant_id = 5) const bool BIAS = false;
+layout(constant_id = 6) const bool PAIRS = false; // packed rows 2j, 2j + 1 are row j of part 0 and of part 1
+layout(constant_id = 7) const uint STAGE = 64u;   // units of x in shared memory at a time, a multiple of LANES or all
+
+layout(push_constant) uniform Push { pith_vk_push_matvec P; };
+layout(std430, binding = 0) readonly buffer Slab4 { uvec4 W4[]; };
+layout(std430, binding = 0) readonly buffer Slab1 { uint W1[]; };
+layout(std430, binding = 1) readonly buffer X4 { vec4 x4[]; };
+layout(std430, binding = 2) buffer Y { float y[]; };
+layout(std430, binding = 3) readonly buffer G4 { vec4 g4[]; };
+layout(std430, binding = 4) readonly buffer B { float bias[]; };
+#include "lib/format.glsl"
+#include "lib/halves.glsl"
+#include "lib/reduce.glsl"
+#include "lib/epilogue.glsl"
+
+const uint PITCH = 5u; // uvec4 per staged unit
+const uint GROUPS = gl_WorkGroupSize.x / LANES;
+shared uvec4 xs[STAGE * PITCH];
+shared float sums[GROUPS];
+
+// Units u0 .. u0 + n - 1 of x; eight invocations share a unit. Returns the sum of squares of this invocation's part.
+float stage(uint i, uint u0, uint n, uint token)
+{
+    float squares = 0.0;
+    for (uint j = i; j < n * 8u; j += gl_WorkGroupSize.x) {
+        vec4 v = x4[token * (P.ldx / 4u) + u0 * 8u + j];
+        if (NORM) {
+            squares += dot(v, v);
+            v *= g4[u0 * 8u + j];
+        }
+        vec4 a = abs(v);
+        float most = max(max(a.x, a.y), max(a.z, a.w)), sum = dot(v, vec4(1));
+        most = max(most, subgroupShuffleXor(most, 1u));
+        sum += subgroupShuffleXor(sum, 1u);
+        most = max(most, subgroupShuffleXor(most, 2u));
+        sum += subgroupShuffleXor(sum, 2u);
+        most = max(most, subgroupShuffleXor(most, 4u));
+        float other = subgroupShuffleXor(sum, 4u);
+        uint power = clamp(floatBitsToUint(most) & 0x7F800000u, 0x00800000u, 0x7E800000u);
+        v *= uintBitsToFloat(0x7F000000u - power);
+        uint part = j % 8u, at = j / 8u * PITCH;
+        uvec2 pairs = uvec2(packHalf2x16(v.xz), packHalf2x16(v.yw));
+        if ((part & 1u) == 0u)
+            xs[at + part / 2u].xy = pairs;
+        else
+            xs[at + part / 2u].zw = pairs;
+        if (part == 0u)
+            xs[at + 4u] = uvec4(power, floatBitsToUint(sum), floatBitsToUint(other), 0u);
+    }
+    return squares;
+}
+
+void main()
+{
+    uint i = lane_index(), lane = i % LANES, token = gl_WorkGroupID.z;
+    uint wg = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x;
+    uint first = (wg * GROUPS + i / LANES) * ROWS;
+    Raw next[ROWS];
+    uint row[ROWS];
+    float acc[ROWS], squares = 0.0;
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        acc[r] = 0.0;
+        row[r] = min(first + r, P.rows - 1u) * P.units;
+        next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is staged
+    }
+    for (uint u0 = 0u; u0 < P.units; u0 += STAGE) {
+        uint n = min(STAGE, P.units - u0);
+        if (u0 > 0u)
+            barrier();
+        squares += stage(i, u0, n, token);
+        barrier();
+        for (uint t = 0u; t < n; t += LANES) {
+            Raw now[ROWS];
+            [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                now[r] = next[r];
+            if (u0 + t + LANES < P.units) {
+                uint ahead = min(u0 + t + LANES + lane, P.units - 1u);
+                [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                    next[r] = unit_load(row[r] + ahead);
+            }
+            bool live = t + lane < n;
+            uint u = min(t + lane, n - 1u), at = u * PITCH;
+            f16vec2 x[16];
+            [[unroll]] for (uint j = 0u; j < 4u; j++) {
+                uvec4 w = xs[at + j];
+                [[unroll]] for (uint k = 0u; k < 4u; k++)
+                    x[4u * j + k] = unpackFloat2x16(w[k]);
+            }
+            vec4 extra = uintBitsToFloat(xs[at + 4u]);
+            [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+                f16vec2 q[16];
+                vec4 s;
+                unit_pairs(now[r], row[r] + u0 + u, q, s);
+                f16vec2 lo = q[0] * x[0], hi = q[8] * x[8];
+                [[unroll]] for (uint j = 1u; j < 8u; j++) {
+                    lo = fma(q[j], x[j], lo);
+                    hi = fma(q[j + 8u], x[j + 8u], hi);
+                }
+                float v = extra.x * (s.x * (float(lo.x) + float(lo.y)) + s.y * (float(hi.x) + float(hi.y)));
+#if HAS_MIN
+                v += s.z * extra.y + s.w * extra.z;
+#endif
+                acc[r] += live ? v : 0.0;
+            }
+        }
+    }
+    float rms = 1.0;
+    if (NORM) { // every invocation's share of the squares
+        squares = lanes_sum(squares);
+        if (lane == 0u)
+            sums[i / LANES] = squares;
+        barrier();
+        float sum = 0.0;
+        for (uint g = 0u; g < GROUPS; g++)
+            sum += sums[g];
+        rms = inversesqrt(sum / float(P.cols) + P.eps);
+    }
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        acc[r] = lanes_sum(acc[r]) * rms;
+    if (EPILOGUE == EPI_SWIGLU) {
+        [[unroll]] for (uint r = 0u; r < ROWS; r += 2u)
+            if (r / 2u % LANES == lane && first + r < P.rows)
+                store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
+    } else {
+        [[unroll]] for (uint r = 0u; r < ROWS; r++)
+            if (r % LANES == lane && first + r < P.rows)
+                store_one(token, P.row0 + first + r, acc[r]);
+    }
+}
