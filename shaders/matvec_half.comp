@@ -12,8 +12,9 @@
 //   products  groups of LANES invocations take ROWS packed rows, a unit per invocation and turn, the next turn's weights
 //             in flight; 16 products summed in halves, everything else in f32
 //
+// A workgroup stages x once and goes through blocks of rows, one grid apart: loading x takes as long as many rows do.
 // The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
-// Grid: workgroup (x, then y) = (WG / LANES) * ROWS packed rows; z = token.
+// Grid: x = any number of workgroups, block of (WG / LANES) * ROWS packed rows by block; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns.
 // Shared memory: 80 STAGE bytes, 4 WG / LANES bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
@@ -32,6 +33,7 @@ layout(constant_id = 4) const uint EPILOGUE = 0u; // EPI_*
 layout(constant_id = 5) const bool BIAS = false;
 layout(constant_id = 6) const bool PAIRS = false; // packed rows 2j, 2j + 1 are row j of part 0 and of part 1
 layout(constant_id = 7) const uint STAGE = 64u;   // units of x in shared memory at a time, a multiple of LANES or all
+layout(constant_id = 8) const uint BATCH = 4u;    // loads of an invocation in flight while staging
 
 layout(push_constant) uniform Push { pith_vk_push_matvec P; };
 layout(std430, binding = 0) readonly buffer Slab4 { uvec4 W4[]; };
@@ -50,112 +52,150 @@ const uint GROUPS = gl_WorkGroupSize.x / LANES;
 shared uvec4 xs[STAGE * PITCH];
 shared float sums[GROUPS];
 
-// Units u0 .. u0 + n - 1 of x; eight invocations share a unit. Returns the sum of squares of this invocation's part.
+// Four elements of x, eight invocations to a unit of shared memory: piece j counts from the first staged unit.
+void stage_piece(uint j, bool live, vec4 v)
+{
+    vec4 a = abs(v);
+    float most = max(max(a.x, a.y), max(a.z, a.w)), sum = dot(v, vec4(1));
+    most = max(most, subgroupShuffleXor(most, 1u));
+    sum += subgroupShuffleXor(sum, 1u);
+    most = max(most, subgroupShuffleXor(most, 2u));
+    sum += subgroupShuffleXor(sum, 2u);
+    most = max(most, subgroupShuffleXor(most, 4u));
+    float other = subgroupShuffleXor(sum, 4u);
+    uint power = clamp(floatBitsToUint(most) & 0x7F800000u, 0x00800000u, 0x7E800000u);
+    v *= uintBitsToFloat(0x7F000000u - power);
+    uint part = j % 8u, at = j / 8u * PITCH;
+    uvec2 pairs = uvec2(packHalf2x16(v.xz), packHalf2x16(v.yw));
+    if (!live)
+        return;
+    if ((part & 1u) == 0u)
+        xs[at + part / 2u].xy = pairs;
+    else
+        xs[at + part / 2u].zw = pairs;
+    if (part == 0u)
+        xs[at + 4u] = uvec4(power, floatBitsToUint(sum), floatBitsToUint(other), 0u);
+}
+
+// Units u0 .. u0 + n - 1 of x. Returns the sum of squares of this invocation's pieces.
 float stage(uint i, uint u0, uint n, uint token)
 {
     float squares = 0.0;
-    for (uint j = i; j < n * 8u; j += gl_WorkGroupSize.x) {
-        vec4 v = x4[token * (P.ldx / 4u) + u0 * 8u + j];
-        if (NORM) {
-            squares += dot(v, v);
-            v *= g4[u0 * 8u + j];
+    uint from = token * (P.ldx / 4u) + u0 * 8u, last = n * 8u - 1u;
+    for (uint j0 = 0u; j0 <= last; j0 += BATCH * gl_WorkGroupSize.x) {
+        vec4 v[BATCH], g[BATCH];
+        [[unroll]] for (uint b = 0u; b < BATCH; b++) {
+            uint j = min(j0 + b * gl_WorkGroupSize.x + i, last);
+            v[b] = x4[from + j];
+            if (NORM)
+                g[b] = g4[u0 * 8u + j];
         }
-        vec4 a = abs(v);
-        float most = max(max(a.x, a.y), max(a.z, a.w)), sum = dot(v, vec4(1));
-        most = max(most, subgroupShuffleXor(most, 1u));
-        sum += subgroupShuffleXor(sum, 1u);
-        most = max(most, subgroupShuffleXor(most, 2u));
-        sum += subgroupShuffleXor(sum, 2u);
-        most = max(most, subgroupShuffleXor(most, 4u));
-        float other = subgroupShuffleXor(sum, 4u);
-        uint power = clamp(floatBitsToUint(most) & 0x7F800000u, 0x00800000u, 0x7E800000u);
-        v *= uintBitsToFloat(0x7F000000u - power);
-        uint part = j % 8u, at = j / 8u * PITCH;
-        uvec2 pairs = uvec2(packHalf2x16(v.xz), packHalf2x16(v.yw));
-        if ((part & 1u) == 0u)
-            xs[at + part / 2u].xy = pairs;
-        else
-            xs[at + part / 2u].zw = pairs;
-        if (part == 0u)
-            xs[at + 4u] = uvec4(power, floatBitsToUint(sum), floatBitsToUint(other), 0u);
+        [[unroll]] for (uint b = 0u; b < BATCH; b++) {
+            uint j = j0 + b * gl_WorkGroupSize.x + i;
+            if (NORM) {
+                squares += j <= last ? dot(v[b], v[b]) : 0.0;
+                v[b] *= g[b];
+            }
+            stage_piece(j, j <= last, v[b]);
+        }
     }
     return squares;
+}
+
+// 1 / rms of x from every invocation's share of the squares.
+float norm_factor(uint i, uint lane, float squares)
+{
+    squares = lanes_sum(squares);
+    if (lane == 0u)
+        sums[i / LANES] = squares;
+    barrier();
+    float sum = 0.0;
+    for (uint g = 0u; g < GROUPS; g++)
+        sum += sums[g];
+    return inversesqrt(sum / float(P.cols) + P.eps);
 }
 
 void main()
 {
     uint i = lane_index(), lane = i % LANES, token = gl_WorkGroupID.z;
-    uint wg = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x;
-    uint first = (wg * GROUPS + i / LANES) * ROWS;
+    const uint BLOCK = GROUPS * ROWS;
+    uint block = gl_WorkGroupID.x, blocks = (P.rows + BLOCK - 1u) / BLOCK;
     Raw next[ROWS];
     uint row[ROWS];
-    float acc[ROWS], squares = 0.0;
+    float squares = 0.0, rms = 1.0;
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        acc[r] = 0.0;
-        row[r] = min(first + r, P.rows - 1u) * P.units;
+        row[r] = min(block * BLOCK + i / LANES * ROWS + r, P.rows - 1u) * P.units;
         next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is staged
     }
-    for (uint u0 = 0u; u0 < P.units; u0 += STAGE) {
-        uint n = min(STAGE, P.units - u0);
-        if (u0 > 0u)
-            barrier();
-        squares += stage(i, u0, n, token);
-        barrier();
-        for (uint t = 0u; t < n; t += LANES) {
-            Raw now[ROWS];
-            [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                now[r] = next[r];
-            if (u0 + t + LANES < P.units) {
-                uint ahead = min(u0 + t + LANES + lane, P.units - 1u);
-                [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                    next[r] = unit_load(row[r] + ahead);
+    for (bool begin = true; block < blocks; block += gl_NumWorkGroups.x, begin = false) {
+        uint first = block * BLOCK + i / LANES * ROWS, after = block + gl_NumWorkGroups.x;
+        float acc[ROWS];
+        [[unroll]] for (uint r = 0u; r < ROWS; r++)
+            acc[r] = 0.0;
+        for (uint u0 = 0u; u0 < P.units; u0 += STAGE) {
+            uint n = min(STAGE, P.units - u0);
+            if (begin || STAGE < P.units) {
+                if (!begin || u0 > 0u)
+                    barrier();
+                float more = stage(i, u0, n, token);
+                squares += begin ? more : 0.0;
+                barrier();
             }
-            bool live = t + lane < n;
-            uint u = min(t + lane, n - 1u), at = u * PITCH;
-            f16vec2 x[16];
-            [[unroll]] for (uint j = 0u; j < 4u; j++) {
-                uvec4 w = xs[at + j];
-                [[unroll]] for (uint k = 0u; k < 4u; k++)
-                    x[4u * j + k] = unpackFloat2x16(w[k]);
-            }
-            vec4 extra = uintBitsToFloat(xs[at + 4u]);
-            [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-                f16vec2 q[16];
-                vec4 s;
-                unit_pairs(now[r], row[r] + u0 + u, q, s);
-                f16vec2 lo = q[0] * x[0], hi = q[8] * x[8];
-                [[unroll]] for (uint j = 1u; j < 8u; j++) {
-                    lo = fma(q[j], x[j], lo);
-                    hi = fma(q[j + 8u], x[j + 8u], hi);
+            for (uint t = 0u; t < n; t += LANES) {
+                Raw now[ROWS];
+                uint unit[ROWS];
+                [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+                    now[r] = next[r];
+                    unit[r] = row[r];
                 }
-                float v = extra.x * (s.x * (float(lo.x) + float(lo.y)) + s.y * (float(hi.x) + float(hi.y)));
+                uint ahead = u0 + t + LANES;
+                if (ahead >= P.units) { // the next block's first
+                    ahead = 0u;
+                    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                        row[r] = min(after * BLOCK + i / LANES * ROWS + r, P.rows - 1u) * P.units;
+                }
+                if (ahead > 0u || after < blocks) {
+                    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                        next[r] = unit_load(row[r] + min(ahead + lane, P.units - 1u));
+                }
+                bool live = t + lane < n;
+                uint u = min(t + lane, n - 1u), at = u * PITCH;
+                f16vec2 x[16];
+                [[unroll]] for (uint j = 0u; j < 4u; j++) {
+                    uvec4 w = xs[at + j];
+                    [[unroll]] for (uint k = 0u; k < 4u; k++)
+                        x[4u * j + k] = unpackFloat2x16(w[k]);
+                }
+                vec4 extra = uintBitsToFloat(xs[at + 4u]);
+                [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+                    f16vec2 q[16];
+                    vec4 s;
+                    unit_pairs(now[r], unit[r] + u0 + u, q, s);
+                    f16vec2 lo = q[0] * x[0], hi = q[8] * x[8];
+                    [[unroll]] for (uint j = 1u; j < 8u; j++) {
+                        lo = fma(q[j], x[j], lo);
+                        hi = fma(q[j + 8u], x[j + 8u], hi);
+                    }
+                    float v = extra.x * (s.x * (float(lo.x) + float(lo.y)) + s.y * (float(hi.x) + float(hi.y)));
 #if HAS_MIN
-                v += s.z * extra.y + s.w * extra.z;
+                    v += s.z * extra.y + s.w * extra.z;
 #endif
-                acc[r] += live ? v : 0.0;
+                    acc[r] += live ? v : 0.0;
+                }
             }
         }
-    }
-    float rms = 1.0;
-    if (NORM) { // every invocation's share of the squares
-        squares = lanes_sum(squares);
-        if (lane == 0u)
-            sums[i / LANES] = squares;
-        barrier();
-        float sum = 0.0;
-        for (uint g = 0u; g < GROUPS; g++)
-            sum += sums[g];
-        rms = inversesqrt(sum / float(P.cols) + P.eps);
-    }
-    [[unroll]] for (uint r = 0u; r < ROWS; r++)
-        acc[r] = lanes_sum(acc[r]) * rms;
-    if (EPILOGUE == EPI_SWIGLU) {
-        [[unroll]] for (uint r = 0u; r < ROWS; r += 2u)
-            if (r / 2u % LANES == lane && first + r < P.rows)
-                store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
-    } else {
+        if (NORM && begin)
+            rms = norm_factor(i, lane, squares);
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
-            if (r % LANES == lane && first + r < P.rows)
-                store_one(token, P.row0 + first + r, acc[r]);
+            acc[r] = lanes_sum(acc[r]) * rms;
+        if (EPILOGUE == EPI_SWIGLU) {
+            [[unroll]] for (uint r = 0u; r < ROWS; r += 2u)
+                if (r / 2u % LANES == lane && first + r < P.rows)
+                    store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
+        } else {
+            [[unroll]] for (uint r = 0u; r < ROWS; r++)
+                if (r % LANES == lane && first + r < P.rows)
+                    store_one(token, P.row0 + first + r, acc[r]);
+        }
     }
 }

@@ -98,12 +98,13 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
     const pith_vk_call call = {
         .variant = (pith_spv)(half ? PITH_SPV_MATVEC_HALF_Q4_0 + g->format - PITH_VK_FORMAT_Q4_0
                                    : (shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
-        .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, v.stage, v.depth},
+        .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, half ? v.depth : v.stage,
+                 half ? 0 : v.depth},
         .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
+        .groups = {half ? v.workgroups : div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 

@@ -27,13 +27,13 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint3
 /* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
  * `depth` units of an invocation are loaded ahead. PITH_VK_MATVEC="invocations,rows,depth" in the environment overrides. */
 typedef struct pith_vk_vector {
-    uint32_t invocations, lanes, rows, stage, depth;
+    uint32_t invocations, lanes, rows, stage, depth, workgroups;
 } pith_vk_vector;
 
 pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
 
-/* The same with products in halves (matvec_half.comp): is it there, and its sizes; depth is 1.
- * PITH_VK_HALF="invocations,rows" in the environment overrides, PITH_VK_HALF=0 turns it off. */
+/* The same with products in halves (matvec_half.comp): is it there, and its sizes; depth is that of staging x.
+ * PITH_VK_HALF="invocations,rows,workgroups per core" in the environment overrides, PITH_VK_HALF=0 turns it off. */
 bool pith_vk_has_half_vectors(const pith_vk_device *device);
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
 
@@ -41,5 +41,10 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t
 /* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
  * PITH_VK_ATTEND=n in the environment: at most n. */
 uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);
+
+/* Can attn_flash.comp run at this head width? PITH_VK_FLASH=0 in the environment turns it off, 32 or 64 sets the keys at a
+ * time. */
+bool pith_vk_has_flash(const pith_vk_device *device, uint32_t head_dim);
+uint32_t pith_vk_flash_keys(void);
 
 #endif
