@@ -1,61 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "pipeline.h"
 #include "base/mem.h"
-#include "base/os.h"
+#include "cache.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_MAX ((long)64 << 20)
+#define CACHE_MAX ((size_t)64 << 20)
 
-/* A number that changes with the shaders of this build. */
-static uint64_t build_hash(void)
-{
-    uint64_t h = 1469598103934665603u;
-    for (int i = 0; i < PITH_SPV_COUNT; i++)
-        for (size_t w = 0; w < pith_vk_spv[i].bytes / 4; w++)
-            h = (h ^ pith_vk_spv[i].code[w]) * 1099511628211u;
-    return h;
-}
-
-/* $XDG_CACHE_HOME/pith/vulkan-<device>-<driver>-<build>; PITH_VK_CACHE=0: none. */
-static void cache_place(pith_vk_pipelines *p)
-{
-    p->cache_path[0] = '\0';
-    const char *off = getenv("PITH_VK_CACHE"), *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if ((off && strcmp(off, "0") == 0) || (!base && !home))
-        return;
-    char dir[384];
-    int n = snprintf(dir, sizeof dir, "%s%s/pith", base ? base : home, base ? "" : "/.cache");
-    if (n < 0 || (size_t)n >= sizeof dir)
-        return;
-    char *slash = strrchr(dir, '/');
-    *slash = '\0';
-    bool there = pith_os_folder_make(dir);
-    *slash = '/';
-    if (!there || !pith_os_folder_make(dir))
-        return;
-    const VkPhysicalDeviceProperties *d = &p->device->physical.properties;
-    snprintf(p->cache_path, sizeof p->cache_path, "%s/vulkan-%04x-%04x-%08x-%016llx", dir, d->vendorID, d->deviceID, d->driverVersion,
-             (unsigned long long)build_hash());
-}
-
-static void *cache_read(const char *path, size_t *size)
-{
-    *size = 0;
-    FILE *f = *path ? fopen(path, "rbe") : NULL;
-    if (!f)
-        return NULL;
-    void *data = NULL;
-    long n = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : 0;
-    if (n > 0 && n < CACHE_MAX && fseek(f, 0, SEEK_SET) == 0 && (data = malloc((size_t)n)))
-        *size = fread(data, 1, (size_t)n, f);
-    fclose(f);
-    return data;
-}
-
-/* Whole or not at all: under a name of its own first. */
 static void cache_write(const pith_vk_pipelines *p)
 {
     size_t size = 0;
@@ -63,15 +15,8 @@ static void cache_write(const pith_vk_pipelines *p)
         p->device->fn.vkGetPipelineCacheData(p->device->handle, p->cache, &size, NULL) != VK_SUCCESS || size == 0)
         return;
     void *data = malloc(size);
-    char name[560];
-    snprintf(name, sizeof name, "%s.%llx", p->cache_path, (unsigned long long)pith_os_now_ns());
-    FILE *f = data && p->device->fn.vkGetPipelineCacheData(p->device->handle, p->cache, &size, data) == VK_SUCCESS ? fopen(name, "wbe") : NULL;
-    if (f) {
-        bool whole = fwrite(data, 1, size, f) == size;
-        whole = fclose(f) == 0 && whole;
-        if (!whole || rename(name, p->cache_path) != 0)
-            (void)remove(name);
-    }
+    if (data && p->device->fn.vkGetPipelineCacheData(p->device->handle, p->cache, &size, data) == VK_SUCCESS)
+        (void)pith_vk_cache_write(p->cache_path, data, size);
     free(data);
 }
 
@@ -89,9 +34,9 @@ pith_status pith_vk_pipelines_init(pith_vk_pipelines *p, const pith_vk_device *d
     const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
                                                .pSetLayouts = &p->set_layout, .pushConstantRangeCount = 1, .pPushConstantRanges = &push};
     PITH_VK_TRY(device->fn.vkCreatePipelineLayout(device->handle, &layout, NULL, &p->layout), "making a pipeline layout");
-    cache_place(p);
+    pith_vk_cache_path(&device->physical, "", p->cache_path, sizeof p->cache_path);
     size_t size;
-    void *data = cache_read(p->cache_path, &size);
+    void *data = pith_vk_cache_read(p->cache_path, CACHE_MAX, &size);
     VkPipelineCacheCreateInfo cache = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = size, .pInitialData = data};
     VkResult result = device->fn.vkCreatePipelineCache(device->handle, &cache, NULL, &p->cache);
     if (result != VK_SUCCESS) { /* a stale file is no reason to stop */

@@ -20,8 +20,14 @@ bool pith_vk_has_coopmat(const pith_vk_device *device)
     return (device->caps & PITH_VK_CAP(COOPMAT)) && pith_vk_spv[PITH_SPV_GEMM_COOPMAT].code;
 }
 
-/* Does it fit the device and K? Sets the number of invocations. Shared memory as gemm_coopmat.comp declares it. */
-static bool fits(const pith_vk_device *d, uint32_t k, pith_vk_tile *t)
+const pith_vk_tile *pith_vk_tile_list(int *n)
+{
+    *n = N_TILES;
+    return matrix_tiles;
+}
+
+/* Shared memory as gemm_coopmat.comp declares it. */
+bool pith_vk_tile_fits(const pith_vk_device *d, uint32_t k, pith_vk_tile *t)
 {
     if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || k % t->bk ||
         t->bk % 16 || t->bm > PITH_VK_TILE_MAX || t->bn > PITH_VK_TILE_MAX || t->stages < 1 || t->stages > 2)
@@ -43,7 +49,7 @@ static bool from_environment(const pith_vk_device *d, uint32_t k, pith_vk_tile *
 {
     const char *text = getenv("PITH_VK_TILE");
     *t = (pith_vk_tile){.variant = PITH_SPV_GEMM_COOPMAT};
-    return text && sscanf(text, "%u,%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn, &t->stages) == 6 && fits(d, k, t);
+    return text && sscanf(text, "%u,%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn, &t->stages) == 6 && pith_vk_tile_fits(d, k, t);
 }
 
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, uint32_t k, bool floats)
@@ -53,10 +59,16 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
         return plain;
     if (from_environment(d, k, &asked))
         return asked;
+    int measured = pith_vk_tuned_find(&d->tuned, m, n);
+    if (measured >= 0 && measured < N_TILES) {
+        asked = matrix_tiles[measured];
+        if (pith_vk_tile_fits(d, k, &asked))
+            return asked;
+    }
     bool found = false;
     for (int i = 0; i < N_TILES; i++) {
         pith_vk_tile t = matrix_tiles[i];
-        if (!fits(d, k, &t))
+        if (!pith_vk_tile_fits(d, k, &t))
             continue;
         /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
         bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2;
