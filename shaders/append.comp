@@ -122,6 +122,14 @@ void append_rows(uint kv, uint share, int p0, int p1)
         uint col = is_q ? (kv * share + which) * DIM : (uint(A.n_head) + kv + (is_k ? 0u : uint(A.n_kv))) * DIM;
         uint at = token * P.ld + col;
         float squares = 0.0;
+        const uint PAIRS = (DIM / 2u + LANES - 1u) / LANES; // of a lane
+        uint pairs = uint(A.n_rot) / 2u;
+        vec2 turn_a[PAIRS], turn_b[PAIRS];                  // on their way together with the elements
+        [[unroll]] for (uint k = 0u; k < PAIRS; k++) {
+            uint p = min(lane + k * LANES, max(pairs, 1u) - 1u);
+            turn_a[k] = bases[p];
+            turn_b[k] = turns[token * pairs + p];
+        }
         if (live)
             for (uint e = lane; e < DIM; e += LANES) {
                 float x = qkv[at + e];
@@ -137,12 +145,14 @@ void append_rows(uint kv, uint share, int p0, int p1)
         }
         barrier();
         if (live && (is_q || is_k)) {
-            uint pairs = uint(A.n_rot) / 2u;
-            for (uint p = lane; p < pairs; p += LANES) {
-                uvec2 e = v * DIM + pair_of(p);
-                vec2 r = turned(vec2(vecs[e.x], vecs[e.y]), turned(bases[p], turns[token * pairs + p]));
-                vecs[e.x] = r.x;
-                vecs[e.y] = r.y;
+            [[unroll]] for (uint k = 0u; k < PAIRS; k++) {
+                uint p = lane + k * LANES;
+                if (p < pairs) {
+                    uvec2 e = v * DIM + pair_of(p);
+                    vec2 r = turned(vec2(vecs[e.x], vecs[e.y]), turned(turn_a[k], turn_b[k]));
+                    vecs[e.x] = r.x;
+                    vecs[e.y] = r.y;
+                }
             }
         }
         barrier();

@@ -1,11 +1,13 @@
 #version 450
 // SPDX-License-Identifier: MIT
 // Attention of many tokens with KHR cooperative matrices. A subgroup owns 16 rows (row = query head of one KV head x
-// token): their queries and results stay in its registers; keys and values are staged as halves for all subgroups.
+// token): their queries and results stay in its registers; keys and values are staged as halves for all subgroups, the
+// next ones on their way in registers while these are multiplied.
 // The running maximum is lazy: results are rescaled only when a logit exceeds it by 8 (a factor of 256, which halves
 // hold), so that the round trip through shared memory that a rescaling takes is rare.
 // Grid: x = tile of tokens, latest first; y = block of query heads.
 // Bindings: 0 q (front of qkv) [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V.
+// A lane holds a stretch of one row's logits as vectors of four: they are read from shared memory once.
 // Shared memory: 4 BC (E + 8) bytes, and per subgroup 16 (BC + 4) floats, 16 (BC + 8) halves, 16 floats; BC floats.
 // Matches pith_cpu_attend.
 #extension GL_KHR_cooperative_matrix : require
@@ -40,19 +42,21 @@ layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
 
 const uint PITCH = DIM / 8u + 1u;     // uvec4 per staged key
 const uint PP = BC / 8u + 1u;         // uvec4 per row of weights
-const uint SP = BC + 4u;              // floats per row of logits
+const uint SP = BC / 4u + 1u;         // vec4 per row of logits
 const uint RF = 16u / TM, SF = BC / TN, OF = DIM / TN, KF = DIM / TK;
 const uint LPR = SIZE >= 16u ? SIZE / 16u : 1u; // lanes that share a row
 const uint RPP = SIZE / LPR;          // rows at a time
 const uint PASSES = 16u / RPP;
 const uint SPAN = BC / LPR;           // keys of a lane
+const uint QUADS = SPAN / 4u;
+const uint LOADS = (BC * DIM / 8u + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x; // octets of K, and of V, of an invocation
 
 shared uvec4 ks[BC * PITCH];
 shared uvec4 vs[BC * PITCH];
-shared float zs[SUBS * 16u * SP];
+shared vec4 zs[SUBS * 16u * SP];
 shared uvec4 ps[SUBS * 16u * PP];
 shared float fs[SUBS * 16u];
-shared float biases[BC];
+shared vec4 biases[BC / 4u];
 
 #define SUBGROUP_SYNC() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #define ACC coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
@@ -67,11 +71,14 @@ uvec4 halves(vec4 a, vec4 b)
 uint share, h0, heads, kv, core_head;
 int base;
 
-// Keys first .. first + n - 1 into ks and vs; those behind are zero.
-void stage(bool core, bool bias, int first, int n)
+uvec4 next_k[LOADS], next_v[LOADS];
+float next_bias;
+
+// Keys first .. first + n - 1 into registers; those behind are zero.
+void fetch(bool core, bool bias, int first, int n)
 {
-    for (uint j = gl_LocalInvocationIndex; j < BC * DIM / 8u; j += gl_WorkGroupSize.x) {
-        uint c = j / (DIM / 8u), o = j % (DIM / 8u);
+    [[unroll]] for (uint j = 0u; j < LOADS; j++) {
+        uint e = gl_LocalInvocationIndex + j * gl_WorkGroupSize.x, c = e / (DIM / 8u), o = e % (DIM / 8u);
         uvec4 k = uvec4(0), v = uvec4(0);
         if (int(c) < n) {
             uint row = core ? uint(first) + c : raw_row(first + int(c), base);
@@ -97,14 +104,27 @@ void stage(bool core, bool bias, int first, int n)
                 v = halves(half_clamp(a), half_clamp(b));
             }
         }
-        ks[c * PITCH + o] = k;
-        vs[c * PITCH + o] = v;
+        next_k[j] = k;
+        next_v[j] = v;
     }
-    if (bias)
-        for (uint c = gl_LocalInvocationIndex; c < BC; c += gl_WorkGroupSize.x) {
-            uint w = A.bias_base + core_head * A.bias_head + uint(min(first + int(c), first + n - 1));
-            biases[c] = half_at(core_v1[w >> 1], w) * LOG2E;
+    if (bias && gl_LocalInvocationIndex < BC) {
+        uint w = A.bias_base + core_head * A.bias_head + uint(min(first + int(gl_LocalInvocationIndex), first + n - 1));
+        next_bias = half_at(core_v1[w >> 1], w) * LOG2E;
+    }
+}
+
+// From the registers into ks, vs, biases.
+void stage()
+{
+    [[unroll]] for (uint j = 0u; j < LOADS; j++) {
+        uint e = gl_LocalInvocationIndex + j * gl_WorkGroupSize.x, c = e / (DIM / 8u), o = e % (DIM / 8u);
+        if (BC * DIM / 8u % gl_WorkGroupSize.x == 0u || c < BC) {
+            ks[c * PITCH + o] = next_k[j];
+            vs[c * PITCH + o] = next_v[j];
         }
+    }
+    if (gl_LocalInvocationIndex < BC)
+        biases[gl_LocalInvocationIndex / 4u][gl_LocalInvocationIndex % 4u] = next_bias;
 }
 
 void main()
@@ -165,12 +185,17 @@ void main()
         [[unroll]] for (uint p = 0u; p < PASSES; p++)
             mine[p] = segment_of(s, p0 + int(min((r0 + p * RPP + own) / heads, uint(n_tok) - 1u)));
         bool core = A.segments[s].core != 0, bias = core && A.segments[s].bias != 0;
+        next_bias = 0.0;
+        if (all.x < all.y)
+            fetch(core, bias, all.x, min(int(BC), all.y - all.x));
         for (int first = all.x; first < all.y; first += int(BC)) {
-            int n = min(int(BC), all.y - first);
             bool whole = first >= whole_lo && first + int(BC) <= whole_hi;
             barrier();
-            stage(core, bias, first, n);
+            stage();
             barrier();
+            int after = first + int(BC);
+            if (after < all.y)
+                fetch(core, bias, after, min(int(BC), all.y - after));
             [[unroll]] for (uint c = 0u; c < SF; c++) {
                 ACC z[RF];
                 [[unroll]] for (uint f = 0u; f < RF; f++)
@@ -182,25 +207,26 @@ void main()
                         z[f] = coopMatMulAdd(q[f * KF + k], b, z[f]);
                 }
                 [[unroll]] for (uint f = 0u; f < RF; f++)
-                    coopMatStore(z[f], zs, zat + f * TM * SP + c * TN, SP, gl_CooperativeMatrixLayoutRowMajor);
+                    coopMatStore(z[f], zs, zat + f * TM * SP + c * (TN / 4u), SP, gl_CooperativeMatrixLayoutRowMajor);
             }
             SUBGROUP_SYNC();
             // Logits of this lane's stretch of its rows; the maximum first.
             bool grew = false;
             float top[PASSES];
+            vec4 z[PASSES * QUADS];
             [[unroll]] for (uint p = 0u; p < PASSES; p++) {
-                uint at = zat + (p * RPP + own) * SP + part * SPAN;
-                float t = LEAST;
-                for (uint c = 0u; c < SPAN; c++) {
-                    int key = first + int(part * SPAN + c);
-                    float z = zs[at + c];
-                    if (bias)
-                        z += biases[part * SPAN + c];
-                    if (!whole && (key < mine[p].x || key >= mine[p].y))
-                        z = 2.0 * LEAST;
-                    zs[at + c] = z;
-                    t = max(t, z);
+                uint at = zat + (p * RPP + own) * SP + part * QUADS;
+                vec4 t4 = vec4(LEAST);
+                [[unroll]] for (uint c = 0u; c < QUADS; c++) {
+                    vec4 v = zs[at + c] + biases[part * QUADS + c];
+                    if (!whole) {
+                        ivec4 key = first + int(part * SPAN + 4u * c) + ivec4(0, 1, 2, 3);
+                        v = mix(vec4(2.0 * LEAST), v, bvec4(uvec4(greaterThanEqual(key, ivec4(mine[p].x))) & uvec4(lessThan(key, ivec4(mine[p].y)))));
+                    }
+                    z[p * QUADS + c] = v;
+                    t4 = max(t4, v);
                 }
+                float t = max(max(t4.x, t4.y), max(t4.z, t4.w));
                 for (uint d = 1u; d < LPR; d *= 2u)
                     t = max(t, subgroupShuffleXor(t, d));
                 top[p] = t;
@@ -230,17 +256,14 @@ void main()
             SUBGROUP_SYNC();
             empty = false;
             [[unroll]] for (uint p = 0u; p < PASSES; p++) {
-                uint at = zat + (p * RPP + own) * SP + part * SPAN, to = pat + (p * RPP + own) * PP + part * SPAN / 8u;
-                float sum = 0.0;
+                uint to = pat + (p * RPP + own) * PP + part * SPAN / 8u;
+                vec4 sums = vec4(0);
                 [[unroll]] for (uint c = 0u; c < SPAN / 8u; c++) {
-                    vec4 a, b;
-                    [[unroll]] for (uint e = 0u; e < 4u; e++) {
-                        a[e] = exp2(zs[at + 8u * c + e] - m[p]);
-                        b[e] = exp2(zs[at + 8u * c + 4u + e] - m[p]);
-                    }
-                    sum += a.x + a.y + a.z + a.w + b.x + b.y + b.z + b.w;
+                    vec4 a = exp2(z[p * QUADS + 2u * c] - m[p]), b = exp2(z[p * QUADS + 2u * c + 1u] - m[p]);
+                    sums += a + b;
                     ps[to + c] = halves(a, b);
                 }
+                float sum = sums.x + sums.y + sums.z + sums.w;
                 for (uint d = 1u; d < LPR; d *= 2u)
                     sum += subgroupShuffleXor(sum, d);
                 l[p] += sum;
@@ -265,12 +288,12 @@ void main()
     [[unroll]] for (uint f = 0u; f < RF; f++) {
         [[unroll]] for (uint g = 0u; g < OF; g++) {
             SUBGROUP_SYNC();
-            coopMatStore(o[f * OF + g], zs, zat, TN, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatStore(o[f * OF + g], zs, zat, TN / 4u, gl_CooperativeMatrixLayoutRowMajor);
             SUBGROUP_SYNC();
             for (uint e = lane; e < TM * TN; e += SIZE) {
                 uint in_sub = f * TM + e / TN, r = r0 + in_sub;
                 if (r < rows)
-                    out1[(uint(t0) + r / heads) * P.ldo + (h0 + r % heads) * DIM + g * TN + e % TN] = zs[zat + e] * fs[sub * 16u + in_sub];
+                    out1[(uint(t0) + r / heads) * P.ldo + (h0 + r % heads) * DIM + g * TN + e % TN] = zs[zat + e / 4u][e % 4u] * fs[sub * 16u + in_sub];
             }
         }
     }

@@ -3,11 +3,13 @@
 // Attention of one token, or a few: the keys are cut into parts for parallelism. Within a workgroup, groups of LANES
 // invocations (8 elements each) walk over keys of their own, KEYS at a time, with a softmax of their own, all rows at
 // once, and are joined at the end. Of the parts of one token and KV head the workgroup that finishes last joins all,
-// in their order, so that results do not depend on who it was. Rows = query heads that share the KV head.
+// in their order, so that results do not depend on who it was. Rows = query heads that share the KV head. Few keys make
+// few parts: the other workgroups end at once, and a single part is the result.
 // Grid: x = part, y = block of query heads, z = token.
 // Bindings: 0 q [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V;
-//           8 parts: [token][head][part] {m, l, o[E]} floats; 9 arrivals: [token][block] counters, zero between runs.
-// Shared memory: (WG / LANES) * (E + 2) floats, beside it one float per invocation without USE_SUBGROUP.
+//           8 parts: o [token][head][part][E], then {m, l} [token][head][part]; 9 arrivals: [token][block] counters, zero between runs.
+// Shared memory: the larger of (WG / LANES) * (E + 2) and 1024 floats, 4 floats per invocation, beside it one float per
+// invocation without USE_SUBGROUP.
 // Matches pith_cpu_attend (few rows).
 #include "lib/types.glsl"
 #include "push/attn.h"
@@ -30,7 +32,8 @@ layout(std430, binding = 0) readonly buffer Q { vec4 q4[]; };
 layout(std430, binding = 1) writeonly buffer Out { float out1[]; };
 layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
 layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
-layout(std430, binding = 8) coherent buffer Parts { float parts[]; };
+layout(std430, binding = 8) coherent buffer Parts1 { float parts[]; };
+layout(std430, binding = 8) coherent buffer Parts4 { vec4 parts4[]; };
 layout(std430, binding = 9) coherent buffer Arrivals { uint arrivals[]; };
 #define KV_BINDING 4
 #include "lib/kv.glsl"
@@ -38,31 +41,71 @@ layout(std430, binding = 9) coherent buffer Arrivals { uint arrivals[]; };
 #include "lib/reduce.glsl"
 
 const uint GROUPS = gl_WorkGroupSize.x / LANES;
-shared float joined[GROUPS * (DIM + 2u)]; // later the weights of parts: at most 8 rows x 64 parts
+const uint MOST = 512u; // rows x parts
+shared float joined[GROUPS * (DIM + 2u) > 2u * MOST ? GROUPS * (DIM + 2u) : 2u * MOST];
+shared vec4 sums[gl_WorkGroupSize.x];
 shared bool is_last;
 
-// The parts of this token and block of heads, all written: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
-void join_parts(uint i, uint token, uint h0, uint heads)
+// First float of {m, l} of part 0 of this token and head.
+uint scale_at(uint head)
 {
-    const uint pitch = DIM + 2u;
-    uint from = (token * uint(A.n_head) + h0) * P.splits * pitch;
-    for (uint k = i; k < heads * P.splits; k += gl_WorkGroupSize.x) {
-        uint row = from + k / P.splits * P.splits * pitch;
-        float top = LEAST;
-        for (uint p = 0u; p < P.splits; p++)
-            top = max(top, parts[row + p * pitch]);
-        joined[k] = exp2(parts[row + k % P.splits * pitch] - top);
+    uint rows = gl_NumWorkGroups.z * uint(A.n_head);
+    return rows * P.splits * DIM + 2u * (gl_WorkGroupID.z * uint(A.n_head) + head) * P.splits;
+}
+
+// The parts of this token and block of heads, all written: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
+void join_parts(uint i, uint token, uint h0, uint heads, uint n)
+{
+    for (uint k = i; k < heads * n; k += gl_WorkGroupSize.x) {
+        uint at = scale_at(h0 + k / n) + 2u * (k % n);
+        joined[k] = parts[at];
+        joined[MOST + k] = parts[at + 1u];
     }
     barrier();
-    for (uint k = i; k < heads * DIM; k += gl_WorkGroupSize.x) {
-        uint r = k / DIM, row = from + r * P.splits * pitch;
-        float sum = 0.0, v = 0.0;
-        for (uint p = 0u; p < P.splits; p++) {
-            float w = joined[r * P.splits + p];
-            sum += w * parts[row + p * pitch + 1u];
-            v += w * parts[row + p * pitch + 2u + k % DIM];
+    float weight[MOST / 64u]; // of this invocation's k: workgroups have 64 invocations or more
+    for (uint k = i, t = 0u; k < heads * n; k += gl_WorkGroupSize.x, t++) {
+        float top = LEAST;
+        for (uint p = 0u; p < n; p++)
+            top = max(top, joined[k / n * n + p]);
+        weight[t] = exp2(joined[k] - top);
+    }
+    barrier();
+    for (uint k = i, t = 0u; k < heads * n; k += gl_WorkGroupSize.x, t++) {
+        joined[k] = weight[t];
+        joined[MOST + k] *= weight[t];
+    }
+    barrier();
+    // Four elements an invocation; where these are few, several invocations share the parts.
+    uint items = heads * DIM / 4u, sharing = max(gl_WorkGroupSize.x / items, 1u);
+    for (uint first = 0u; first < items; first += gl_WorkGroupSize.x) { // the same number of turns for all
+        uint item = sharing > 1u ? i % items : first + i, slot = sharing > 1u ? i / items : 0u;
+        uint r = min(item, items - 1u) / (DIM / 4u), e = item % (DIM / 4u);
+        vec4 v = vec4(0);
+        if (item < items && slot < sharing) {
+            uint from = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits) * (DIM / 4u) + e;
+            for (uint p = slot; p < n; p += 4u * sharing) {
+                vec4 o[4];
+                [[unroll]] for (uint b = 0u; b < 4u; b++)
+                    o[b] = parts4[from + min(p + b * sharing, n - 1u) * (DIM / 4u)];
+                [[unroll]] for (uint b = 0u; b < 4u; b++)
+                    v += p + b * sharing < n ? joined[r * n + p + b * sharing] * o[b] : vec4(0);
+            }
         }
-        out1[token * P.ldo + h0 * DIM + k] = sum != 0.0 ? v / sum : 0.0;
+        if (sharing > 1u) {
+            sums[i] = v;
+            barrier();
+            for (uint b = 1u; slot == 0u && b < sharing; b++)
+                v += sums[b * items + item];
+        }
+        if (item < items && slot == 0u) {
+            float sum = 0.0;
+            for (uint p = 0u; p < n; p++)
+                sum += joined[MOST + r * n + p];
+            float factor = sum != 0.0 ? 1.0 / sum : 0.0;
+            uint to = token * P.ldo + h0 * DIM + 4u * item;
+            [[unroll]] for (uint b = 0u; b < 4u; b++)
+                out1[to + b] = v[b] * factor;
+        }
     }
 }
 
@@ -84,6 +127,10 @@ void main()
     int size = (total + int(P.splits) - 1) / int(P.splits);
     size = (max(size, 64) + 31) / 32 * 32;
     int begin = int(gl_WorkGroupID.x) * size, end = min(begin + size, total);
+    uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
+    if (gl_WorkGroupID.x >= live_parts)
+        return;
+    bool alone = live_parts == 1u;
 
     vec4 qa[ROWS], qb[ROWS], oa[ROWS], ob[ROWS];
     float m[ROWS], l[ROWS];
@@ -169,33 +216,34 @@ void main()
             top = max(top, joined[g * pitch]);
         for (uint g = 0u; g < GROUPS; g++)
             sum += joined[g * pitch + 1u] * exp2(joined[g * pitch] - top);
-        uint to = ((token * uint(A.n_head) + h0 + r) * P.splits + gl_WorkGroupID.x) * pitch;
+        uint to = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits + gl_WorkGroupID.x) * DIM;
         for (uint e = i; e < DIM; e += gl_WorkGroupSize.x) {
             float v = 0.0;
             for (uint g = 0u; g < GROUPS; g++)
                 v += joined[g * pitch + 2u + e] * exp2(joined[g * pitch] - top);
-            if (SPLIT)
-                parts[to + 2u + e] = v;
+            if (!alone)
+                parts[to + e] = v;
             else
                 out1[token * P.ldo + (h0 + r) * DIM + e] = sum != 0.0 ? v / sum : 0.0;
         }
-        if (SPLIT && i == 0u) {
-            parts[to] = top;
-            parts[to + 1u] = sum;
+        if (!alone && i == 0u) {
+            uint at = scale_at(h0 + r) + 2u * gl_WorkGroupID.x;
+            parts[at] = top;
+            parts[at + 1u] = sum;
         }
     }
-    if (!SPLIT)
+    if (alone)
         return;
     memoryBarrierBuffer();
     barrier();
     uint slot = gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y;
     if (i == 0u)
-        is_last = atomicAdd(arrivals[slot], 1u) == P.splits - 1u;
+        is_last = atomicAdd(arrivals[slot], 1u) == live_parts - 1u;
     barrier();
     if (!is_last)
         return;
     memoryBarrierBuffer();
-    join_parts(i, token, h0, heads);
+    join_parts(i, token, h0, heads, live_parts);
     if (i == 0u)
         arrivals[slot] = 0u; // for the next run
 }

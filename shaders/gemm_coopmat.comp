@@ -5,8 +5,9 @@
 // operands in the cache; a subgroup computes WM x WN. While a step is multiplied, the next step's tiles travel through
 // registers: into the other of two buffers in shared memory (STAGES 2, one barrier per step), or into the same one
 // behind a second barrier (STAGES 1: half the shared memory, for larger tiles and more workgroups at a time).
-// Bindings: 0 x, [m rounded up to BM][k]; 1 w, [n rounded up to BN][k], halves; 2 y; 4 bias.
-// k is a multiple of BK; rows beyond m and n are read, never stored.
+// Weights are halves, or with PACKED a packed slab whose units are unpacked on their way into shared memory.
+// Bindings: 0 x, [m rounded up to BM][k] halves; 1 w, [n][k] halves from uvec4 P.w0 on, or the slab; 2 y; 4 bias.
+// k is a multiple of BK; rows of x beyond m are read, never stored.
 // Shared memory: the larger of 2 STAGES (BM + BN) (BK + 8) bytes and 4 TM (WN + 4) bytes per subgroup.
 // Matches pith_cpu_matmul.
 #extension GL_KHR_cooperative_matrix : require
@@ -34,7 +35,12 @@ const bool PAIRS = (FLAGS & 8u) != 0u;
 
 layout(push_constant) uniform Push { pith_vk_push_gemm P; };
 layout(std430, binding = 0) readonly buffer X { uvec4 x8[]; };
-layout(std430, binding = 1) readonly buffer W { uvec4 w8[]; };
+layout(std430, binding = 1) readonly buffer W { uvec4 W4[]; };
+#ifdef PACKED
+layout(std430, binding = 1) readonly buffer W_ { uint W1[]; };
+#include "lib/format.glsl"
+#include "lib/halves.glsl"
+#endif
 layout(std430, binding = 2) buffer Y { float y[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
 #include "lib/epilogue.glsl"
@@ -50,7 +56,45 @@ shared uvec4 tiles[TILES > SUBGROUPS * OUT ? TILES : SUBGROUPS * OUT]; // [STAGE
 
 const uint STEP = BK / 8u;                  // loads of 8 halves per row and step
 const uint LX = (BM * STEP + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x; // loads per invocation
-const uint LW = (BN * STEP + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x;
+#ifdef PACKED
+const uint PIECES = BK / 32u;               // of w per row and step: units, or 8 halves
+#define PIECE Raw
+#else
+const uint PIECES = STEP;
+#define PIECE uvec4
+#endif
+const uint LW = (BN * PIECES + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x;
+
+// Piece `at` of packed row `row`.
+PIECE fetch_w(uint row, uint at)
+{
+#ifdef PACKED
+    return unit_load(row * P.units + at);
+#else
+    return W4[P.w0 + row * (P.k / 8u) + at];
+#endif
+}
+
+// The same piece into shared memory at uvec4 `to`; at: as above.
+void stage_w(PIECE piece, uint row, uint at, uint to)
+{
+#ifdef PACKED
+    f16vec2 q[16];
+    vec4 s;
+    unit_pairs(piece, row * P.units + at, q, s);
+    [[unroll]] for (uint j = 0u; j < 4u; j++) { // pairs back in order; scaled in f32: a half would lose small scales
+        vec2 e = s.xy, z = s.zw;
+        float f = j < 2u ? e.x : e.y, g = j < 2u ? z.x : z.y;
+        vec4 a = vec4(q[4u * j].x, q[4u * j + 1u].x, q[4u * j].y, q[4u * j + 1u].y);
+        vec4 b = vec4(q[4u * j + 2u].x, q[4u * j + 3u].x, q[4u * j + 2u].y, q[4u * j + 3u].y);
+        a = HAS_MIN != 0 ? a * f + g : a * f;
+        b = HAS_MIN != 0 ? b * f + g : b * f;
+        tiles[to + j] = uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+    }
+#else
+    tiles[to] = piece;
+#endif
+}
 
 void main()
 {
@@ -65,7 +109,8 @@ void main()
     [[unroll]] for (uint f = 0u; f < FM * FN; f++)
         acc[f] = coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>(0.0);
 
-    uvec4 rx[LX], rw[LW];
+    uvec4 rx[LX];
+    PIECE rw[LW];
 #define FETCH(k0)                                                                                    \
     [[unroll]] for (uint j = 0u; j < LX; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
@@ -74,23 +119,24 @@ void main()
     }                                                                                                \
     [[unroll]] for (uint j = 0u; j < LW; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
-        if (BN * STEP % gl_WorkGroupSize.x == 0u || e < BN * STEP)                                   \
-            rw[j] = w8[(n0 + e / STEP) * k8 + (k0) / 8u + e % STEP];                                 \
+        if (BN * PIECES % gl_WorkGroupSize.x == 0u || e < BN * PIECES)                               \
+            rw[j] = fetch_w(min(n0 + e / PIECES, P.n - 1u), (k0) / (BK / PIECES) + e % PIECES);      \
     }
-#define STAGE(buffer_)                                                                               \
+#define STAGE(buffer_, k_)                                                                           \
     [[unroll]] for (uint j = 0u; j < LX; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
         if (BM * STEP % gl_WorkGroupSize.x == 0u || e < BM * STEP)                                   \
-            tiles[(buffer_) * BUFFER + e / STEP * PITCH + e % STEP] = rx[j];                             \
+            tiles[(buffer_) * BUFFER + e / STEP * PITCH + e % STEP] = rx[j];                         \
     }                                                                                                \
     [[unroll]] for (uint j = 0u; j < LW; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
-        if (BN * STEP % gl_WorkGroupSize.x == 0u || e < BN * STEP)                                   \
-            tiles[(buffer_) * BUFFER + XS + e / STEP * PITCH + e % STEP] = rw[j];                        \
+        if (BN * PIECES % gl_WorkGroupSize.x == 0u || e < BN * PIECES)                               \
+            stage_w(rw[j], min(n0 + e / PIECES, P.n - 1u), (k_) / (BK / PIECES) + e % PIECES,        \
+                    (buffer_) * BUFFER + XS + e / PIECES * PITCH + e % PIECES * (BK / 8u / PIECES)); \
     }
 
     FETCH(0u)
-    STAGE(0u)
+    STAGE(0u, 0u)
     barrier();
     uint current = 0u;
     for (uint k0 = 0u; k0 < P.k; k0 += BK) {
@@ -114,12 +160,12 @@ void main()
         if (STAGES == 1u) {
             barrier(); // all have read it
             if (more) {
-                STAGE(0u)
+                STAGE(0u, k0 + BK)
             }
             barrier();
         } else {
             if (more) {
-                STAGE(current ^ 1u)
+                STAGE(current ^ 1u, k0 + BK)
             }
             barrier();
             current ^= 1u;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2 for headers that are older than they are. The values are the registry's. */
+/* VK_KHR_cooperative_matrix for headers that are older than it. The values are the registry's. */
 #ifndef PITH_VK_COOPMAT_H
 #define PITH_VK_COOPMAT_H
 
@@ -32,38 +32,5 @@ typedef struct VkCooperativeMatrixPropertiesKHR {
 
 typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(VkPhysicalDevice, uint32_t *,
                                                                                   VkCooperativeMatrixPropertiesKHR *);
-#endif
-
-#ifndef VK_NV_cooperative_matrix2
-#define VK_NV_cooperative_matrix2 1
-#define VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME "VK_NV_cooperative_matrix2"
-#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV ((VkStructureType)1000593000)
-#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV ((VkStructureType)1000593001)
-#define VK_SCOPE_WORKGROUP_KHR 2
-
-typedef struct VkPhysicalDeviceCooperativeMatrix2FeaturesNV {
-    VkStructureType sType;
-    void *pNext;
-    VkBool32 cooperativeMatrixWorkgroupScope;
-    VkBool32 cooperativeMatrixFlexibleDimensions;
-    VkBool32 cooperativeMatrixReductions;
-    VkBool32 cooperativeMatrixConversions;
-    VkBool32 cooperativeMatrixPerElementOperations;
-    VkBool32 cooperativeMatrixTensorAddressing;
-    VkBool32 cooperativeMatrixBlockLoads;
-} VkPhysicalDeviceCooperativeMatrix2FeaturesNV;
-
-typedef struct VkCooperativeMatrixFlexibleDimensionsPropertiesNV {
-    VkStructureType sType;
-    void *pNext;
-    uint32_t MGranularity, NGranularity, KGranularity;
-    int32_t AType, BType, CType, ResultType; /* component types */
-    VkBool32 saturatingAccumulation;
-    int32_t scope;
-    uint32_t workgroupInvocations;
-} VkCooperativeMatrixFlexibleDimensionsPropertiesNV;
-
-typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)(
-    VkPhysicalDevice, uint32_t *, VkCooperativeMatrixFlexibleDimensionsPropertiesNV *);
 #endif
 #endif

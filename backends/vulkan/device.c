@@ -40,29 +40,23 @@ struct features {
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
-    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
 };
 
-static void features_chain(struct features *f, bool v13, bool coopmat, bool coopmat2)
+static void features_chain(struct features *f, bool v13, bool coopmat)
 {
     *f = (struct features){
         .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
         .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
         .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
         .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES},
-        .coopmat = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
-        .coopmat2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV}};
+        .coopmat = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR}};
     void **end = &f->v12.pNext;
     if (v13) {
         *end = &f->v13;
         end = &f->v13.pNext;
     }
-    if (coopmat) {
+    if (coopmat)
         *end = &f->coopmat;
-        end = &f->coopmat.pNext;
-    }
-    if (coopmat2)
-        *end = &f->coopmat2;
 }
 
 /* A product of halves with float sums, of subgroup scope; 16x16x16 where there is one. */
@@ -95,33 +89,6 @@ static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical, uint32
     return found;
 }
 
-/* Everything of NV cooperative matrix 2 that attn_flash.comp uses, at the sizes that it uses. */
-static bool coopmat2_fits(VkInstance instance, VkPhysicalDevice physical, const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f)
-{
-    PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get =
-        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)(void *)
-            vkGetInstanceProcAddr(instance, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
-    uint32_t n = 0;
-    if (!f->cooperativeMatrixWorkgroupScope || !f->cooperativeMatrixFlexibleDimensions || !f->cooperativeMatrixReductions ||
-        !f->cooperativeMatrixConversions || !f->cooperativeMatrixPerElementOperations || !f->cooperativeMatrixTensorAddressing || !get ||
-        get(physical, &n, NULL) != VK_SUCCESS || n == 0)
-        return false;
-    VkCooperativeMatrixFlexibleDimensionsPropertiesNV *p = pith_calloc(n, sizeof *p);
-    bool found = false;
-    for (uint32_t i = 0; p && i < n; i++)
-        p[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV;
-    if (p && get(physical, &n, p) < 0)
-        n = 0;
-    for (uint32_t i = 0; p && i < n; i++)
-        found = found || ((int)p[i].AType == VK_COMPONENT_TYPE_FLOAT16_KHR && (int)p[i].BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                          (int)p[i].CType == VK_COMPONENT_TYPE_FLOAT32_KHR && (int)p[i].ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-                          (int)p[i].scope == VK_SCOPE_WORKGROUP_KHR && p[i].workgroupInvocations == PITH_VK_FLASH_INVOCATIONS &&
-                          PITH_VK_FLASH_ROWS % p[i].MGranularity == 0 && PITH_VK_FLASH_STEP % p[i].NGranularity == 0 &&
-                          PITH_VK_FLASH_STEP % p[i].KGranularity == 0);
-    free(p);
-    return found;
-}
-
 static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroupProperties *subgroup, bool v13, bool matrix)
 {
     const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT;
@@ -146,7 +113,6 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     struct extensions e = extensions_get(handle);
     bool sm_count = has(&e, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), cu_count = has(&e, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME);
     bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
-    bool coopmat2 = coopmat && has(&e, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
     free(e.list);
     vkGetPhysicalDeviceProperties(handle, &p->properties);
     vkGetPhysicalDeviceMemoryProperties(handle, &p->memory);
@@ -187,11 +153,9 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
         snprintf(p->pci, sizeof p->pci, "%04x:%02x:%02x.%x", bus.pciDomain & 0xFFFF, bus.pciBus & 0xFF, bus.pciDevice & 0xFF, bus.pciFunction & 0xF);
 
     struct features f;
-    features_chain(&f, v13, coopmat, coopmat2);
+    features_chain(&f, v13, coopmat);
     vkGetPhysicalDeviceFeatures2(handle, &f.base);
     p->caps = caps_of(&f, &subgroup, v13, coopmat && coopmat_shape(instance, handle, p->matrix));
-    if ((p->caps & PITH_VK_CAP(COOPMAT)) && coopmat2_fits(instance, handle, &f.coopmat2))
-        p->caps |= PITH_VK_CAP(COOPMAT2);
 
     VkQueueFamilyProperties families[16];
     uint32_t n = 16;
@@ -270,8 +234,6 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     PITH_TRY(hide_parse(hide, &out->caps));
     if (!(out->caps & PITH_VK_CAP(FP16)))
         out->caps &= ~PITH_VK_CAP(COOPMAT);
-    if (!(out->caps & PITH_VK_CAP(COOPMAT)))
-        out->caps &= ~PITH_VK_CAP(COOPMAT2);
     const VkPhysicalDeviceLimits *limits = &physical->properties.limits;
     out->shared_bytes = limits->maxComputeSharedMemorySize;
     out->range_max = limits->maxStorageBufferRange;
@@ -282,11 +244,11 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
                  : physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 8
                                                                                               : 2;
 
-    bool v13 = physical->properties.apiVersion >= VK_API_VERSION_1_3, coopmat = out->caps & PITH_VK_CAP(COOPMAT), coopmat2 = out->caps & PITH_VK_CAP(COOPMAT2);
+    bool v13 = physical->properties.apiVersion >= VK_API_VERSION_1_3, coopmat = out->caps & PITH_VK_CAP(COOPMAT);
     struct features f, have;
-    features_chain(&have, v13, coopmat, coopmat2);
+    features_chain(&have, v13, coopmat);
     vkGetPhysicalDeviceFeatures2(physical->handle, &have.base);
-    features_chain(&f, v13, coopmat, coopmat2);
+    features_chain(&f, v13, coopmat);
     bool fp16 = out->caps & PITH_VK_CAP(FP16);
     f.v11.storageBuffer16BitAccess = fp16;
     f.v12.shaderFloat16 = fp16;
@@ -300,16 +262,13 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     f.v12.vulkanMemoryModel = coopmat;
     f.v12.vulkanMemoryModelDeviceScope = coopmat && have.v12.vulkanMemoryModelDeviceScope;
     f.coopmat.cooperativeMatrix = coopmat;
-    f.coopmat2.cooperativeMatrixWorkgroupScope = f.coopmat2.cooperativeMatrixFlexibleDimensions = f.coopmat2.cooperativeMatrixReductions =
-        f.coopmat2.cooperativeMatrixConversions = f.coopmat2.cooperativeMatrixPerElementOperations =
-            f.coopmat2.cooperativeMatrixTensorAddressing = coopmat2;
 
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = physical->family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
-    const char *extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME};
+    const char *extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue, .enabledExtensionCount = (uint32_t)coopmat + (uint32_t)coopmat2,
+                                     .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
                                      .ppEnabledExtensionNames = extensions};
     VkResult result = vkCreateDevice(physical->handle, &info, NULL, &out->handle);
     if (result != VK_SUCCESS) {

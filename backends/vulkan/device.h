@@ -14,7 +14,6 @@
     X(INTDOT, "intdot", "packed integer dot products")                                \
     X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
-    X(COOPMAT2, "coopmat2", "workgroup-wide matrices")                                \
     X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
     X(TIMESTAMPS, "timestamps", "timestamp queries")
 
@@ -25,11 +24,6 @@ enum {
     PITH_VK_CAP_COUNT
 };
 #define PITH_VK_CAP(NAME) (1u << PITH_VK_CAP_BIT_##NAME)
-
-/* Sizes of attn_flash.comp: what a device must offer for COOPMAT2. Keys at a time and E are multiples of the step. */
-#define PITH_VK_FLASH_INVOCATIONS 128
-#define PITH_VK_FLASH_ROWS 64
-#define PITH_VK_FLASH_STEP 32
 
 typedef struct pith_vk_physical {
     VkPhysicalDevice handle;

@@ -175,7 +175,7 @@ static uint32_t splits_of(const pith_vk_device *d, const pith_node *node)
 {
     uint32_t blocks;
     heads_of(node, SPLIT_ROWS, &blocks);
-    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = (4 * d->cores + have - 1) / have;
+    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = 4 * d->cores / have; /* a remainder would be a wave of its own */
     return n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
 }
 
@@ -238,19 +238,14 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    bool flash = l->dtype == PITH_DTYPE_F16 && pith_vk_has_flash(d, (uint32_t)l->head_dim);
-    uint32_t blocks, subs = l->dtype == PITH_DTYPE_F32 || flash ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim);
-    uint32_t rows = flash ? PITH_VK_FLASH_ROWS : subs ? 16 * subs : TILE_ROWS;
+    uint32_t blocks, subs = l->dtype == PITH_DTYPE_F32 ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim);
+    uint32_t rows = subs ? 16 * subs : TILE_ROWS;
     push.heads = heads_of(node, rows, &blocks);
     push.tokens = rows / push.heads;
     push.splits = 1;
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = PITH_SPV_ATTN_TILE;
-    if (flash) {
-        const uint32_t spec[] = {PITH_VK_FLASH_INVOCATIONS, (uint32_t)l->head_dim, PITH_VK_FLASH_ROWS, pith_vk_flash_keys()};
-        call.variant = PITH_SPV_ATTN_FLASH;
-        memcpy(call.spec, spec, sizeof spec);
-    } else if (subs) {
+    if (subs) {
         const uint32_t spec[] = {subs * d->physical.subgroup, kv_type(l), (uint32_t)l->head_dim, subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
                                  d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
         call.variant = PITH_SPV_ATTN_MATRIX;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Products with weights, and table lookup. A few tokens: mat-vec kernels on packed rows. Many: rows are unpacked into
- * scratch, then one tile kernel multiplies, block of rows by block of rows. */
+/* Products with weights, and table lookup. A few tokens: mat-vec kernels on packed rows. Many: a tile kernel that reads
+ * packed rows; where there is none, rows are unpacked into scratch first, block of rows by block of rows. */
 #include "tune.h"
 #include "vulkan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define FEW_TOKENS 4     /* mat-vec up to so many tokens */
@@ -20,6 +21,14 @@ static bool wants_floats(const pith_vk_group *groups, int32_t n)
         if (groups[g].format == PITH_VK_FORMAT_F32)
             return true;
     return false;
+}
+
+/* Does the tile kernel read the group's rows as they are? PITH_VK_UNPACK=1 in the environment: never. */
+static bool direct(const pith_vk_backend *b, const pith_vk_group *g, bool floats)
+{
+    const char *text = getenv("PITH_VK_UNPACK");
+    return !floats && !(text && strcmp(text, "1") == 0) && (g->format == PITH_VK_FORMAT_F16 || g->format >= PITH_VK_FORMAT_Q4_0) &&
+           pith_vk_tile_choose(&b->device, PITH_VK_TILE_MAX, PITH_VK_TILE_MAX, 32 * g->units, false).variant == PITH_SPV_GEMM_COOPMAT;
 }
 
 /* Rows of the scratch that holds unpacked weights, of `units` units each. */
@@ -43,7 +52,7 @@ void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, co
     uint64_t element = floats ? 4 : 2;
     for (int32_t g = 0; g < n; g++) {
         uint64_t cols = 32ull * groups[g].units;
-        uint64_t unpacked = (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * cols * element;
+        uint64_t unpacked = direct(b, &groups[g], floats) ? 0 : (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * cols * element;
         uint64_t act = div_up((uint64_t)tokens, PITH_VK_TILE_MAX) * PITH_VK_TILE_MAX * cols * element;
         s->unpacked = unpacked > s->unpacked ? unpacked : s->unpacked;
         s->act = act > s->act ? act : s->act;
@@ -139,21 +148,39 @@ static void unpack(pith_vk_record *rec, const pith_vk_group *g, const pith_vk_sl
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 
-static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, int64_t row0, int64_t n, bool floats, uint32_t epilogue)
+/* Rows [row, row + n) of the slab; slab NULL: of the scratch, where row is their place in the group. */
+static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, int64_t row, int64_t n, bool floats,
+                     uint32_t epilogue)
 {
     const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, 32 * g->units, floats);
     uint32_t bias = node->u.matmul.bias >= 0;
-    const struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units, .row0 = (uint32_t)row0,
-                                           .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,
-                                           .ldy = (uint32_t)rec->e->plan->graph->values[node->dst].cols};
+    struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units,
+                                     .row0 = (uint32_t)(row + (slab ? slab->row0 : 0)), .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,
+                                     .ldy = (uint32_t)rec->e->plan->graph->values[node->dst].cols};
     pith_vk_call call = {.variant = t.variant,
-                         .bind = {pith_vk_bind_all(&rec->e->act, false), pith_vk_bind_all(&rec->e->unpacked, false),
+                         .bind = {pith_vk_bind_all(&rec->e->act, false), slab ? pith_vk_bind_slab(rec, slab) : pith_vk_bind_all(&rec->e->unpacked, false),
                                   pith_vk_bind_value(rec, node->dst, true), {0}, pith_vk_bind_vector(rec, node->u.matmul.bias)},
                          .push = &push,
                          .push_bytes = sizeof push,
                          .groups = {div_up((uint64_t)n, t.bn), div_up((uint64_t)rec->n, t.bm)}};
+    if (slab && g->format == PITH_VK_FORMAT_F16) {
+        push.w0 = slab->plane[0] + (uint32_t)row * 4 * g->units;
+    } else if (slab) {
+        const pith_vk_format *f = pith_vk_format_get(g->format);
+        for (uint32_t p = 0; p < f->n_planes; p++) /* rows of whole pieces: `row` is a multiple of 256 */
+            push.plane[p] = slab->plane[p] + (uint32_t)((uint64_t)row * pith_vk_plane_row_bytes(f, p, g->units) / 16);
+        push.units = g->units;
+        call.variant = (pith_spv)(PITH_SPV_GEMM_PACKED_Q4_0 + g->format - PITH_VK_FORMAT_Q4_0);
+    }
     pith_vk_tile_spec(&rec->e->backend->device, &t, floats, epilogue | bias << 2 | (uint32_t)g->pairs << 3, call.spec);
     pith_vk_cmd_dispatch(rec->cmd, &call);
+}
+
+/* Rows of one dispatch of a tile kernel: no more than a submission should hold. */
+static int64_t rows_at_once(const pith_vk_record *rec, int64_t cols)
+{
+    double rows = rec->cost_max / (2.0 * (double)rec->n * (double)cols);
+    return rows < PITH_VK_TILE_MAX ? PITH_VK_TILE_MAX : rows > 1e9 ? (int64_t)1 << 30 : (int64_t)rows / PITH_VK_TILE_MAX * PITH_VK_TILE_MAX;
 }
 
 void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
@@ -169,7 +196,8 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
         uint32_t epilogue = (uint32_t)node->u.matmul.epilogue;
         if (epilogue == EPI_SWIGLU && !g->pairs) /* gate, then up on top of it */
             epilogue = i == 0 ? EPI_STORE : EPI_SILU_MUL;
-        int64_t most = scratch_rows(rec->e->backend, g->rows, g->units, floats);
+        bool as_is = direct(rec->e->backend, g, floats);
+        int64_t most = as_is ? rows_at_once(rec, g->cols) : scratch_rows(rec->e->backend, g->rows, g->units, floats);
         for (int32_t k = 0; k < g->n_slabs; k++) {
             const pith_vk_slab *slab = &g->slabs[k];
             int64_t step = few ? slab->rows : most;
@@ -180,9 +208,11 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
                     return;
                 if (few) {
                     matvec(rec, node, g, slab, epilogue);
+                } else if (as_is) {
+                    multiply(rec, node, g, slab, row, n, floats, epilogue);
                 } else {
                     unpack(rec, g, slab, row, n, floats);
-                    multiply(rec, node, g, slab->row0 + row, n, floats, epilogue);
+                    multiply(rec, node, g, NULL, slab->row0 + row, n, floats, epilogue);
                 }
             }
         }

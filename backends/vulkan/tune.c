@@ -104,7 +104,7 @@ uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)
         return 0;
     for (uint32_t subs = 8; subs > 0; subs /= 2) {
         uint32_t shared = 4 * keys * (head_dim + 8) + subs * (64 * (keys + 4) + 32 * (keys + 8) + 64) + 4 * keys;
-        if (subs <= most && shared <= d->shared_bytes && subs * size <= l->maxComputeWorkGroupInvocations)
+        if (subs <= most && subs * size >= keys && shared <= d->shared_bytes && subs * size <= l->maxComputeWorkGroupInvocations)
             return subs;
     }
     return 0;
@@ -160,10 +160,10 @@ bool pith_vk_has_half_vectors(const pith_vk_device *d)
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)
 {
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
-    uint32_t subgroup = d->physical.subgroup, size, n, per_core = 4;
-    pith_vk_vector v = {.invocations = 256, .lanes = lanes_for(units, subgroup), .rows = 2};
-    if (v.invocations > l->maxComputeWorkGroupInvocations || v.invocations > l->maxComputeWorkGroupSize[0])
-        v.invocations = 128;
+    uint32_t subgroup = d->physical.subgroup, size, n, per_core = 2;
+    pith_vk_vector v = {.invocations = 512, .lanes = lanes_for(units, subgroup), .rows = 2};
+    while (v.invocations > l->maxComputeWorkGroupInvocations || v.invocations > l->maxComputeWorkGroupSize[0])
+        v.invocations /= 2;
     v.invocations = v.invocations < subgroup ? subgroup : v.invocations;
     const char *text = getenv("PITH_VK_HALF");
     uint32_t asked;
@@ -182,17 +182,4 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
     uint32_t rounds = (blocks + most_groups - 1) / most_groups;
     v.workgroups = (blocks + rounds - 1) / rounds;
     return v;
-}
-
-bool pith_vk_has_flash(const pith_vk_device *d, uint32_t head_dim)
-{
-    const char *text = getenv("PITH_VK_FLASH");
-    return (d->caps & PITH_VK_CAP(COOPMAT2)) && pith_vk_spv[PITH_SPV_ATTN_FLASH].code && head_dim % PITH_VK_FLASH_STEP == 0 && head_dim <= 128 &&
-           !(text && strcmp(text, "0") == 0);
-}
-
-uint32_t pith_vk_flash_keys(void)
-{
-    const char *text = getenv("PITH_VK_FLASH");
-    return text && strcmp(text, "32") == 0 ? 32 : 64;
 }

@@ -47,9 +47,4 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t
  * PITH_VK_ATTEND=n in the environment: at most n. */
 uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);
 
-/* Can attn_flash.comp run at this head width? PITH_VK_FLASH=0 in the environment turns it off, 32 or 64 sets the keys at a
- * time. */
-bool pith_vk_has_flash(const pith_vk_device *device, uint32_t head_dim);
-uint32_t pith_vk_flash_keys(void);
-
 #endif

@@ -36,7 +36,9 @@ struct pith_vk_push_act {
 
 /* gemm_*.comp: y[t][col(n)] = sum_k x[t][k] w[n][k]. */
 struct pith_vk_push_gemm {
-    PITH_U32 m, n, k;    /* tokens, packed rows in the scratch, padded columns (a multiple of 32) */
+    PITH_U32 plane[PITH_PLANES], units; /* packed weights: as in matvec */
+    PITH_U32 m, n, k;    /* tokens, packed rows, padded columns (a multiple of 32) */
+    PITH_U32 w0;         /* halves: where they begin, in 16-byte units */
     PITH_U32 row0, group_rows, col0; /* as in matvec */
     PITH_U32 ldy;
 };
