@@ -111,7 +111,9 @@ static const pith_backend_fns cpu_fns = {
     .exec_destroy = pith_cpu_exec_destroy,
     .run = pith_cpu_run,
     .read = pith_cpu_read,
+    .timings_set = pith_cpu_timings_set,
     .timings = pith_cpu_timings,
+    .ceilings = pith_cpu_ceilings,
 };
 
 /* The processor's own name for itself, "cpu" when the system does not tell. */
@@ -161,6 +163,9 @@ pith_status pith_cpu_backend_create(const pith_backend_params *params, pith_back
     cpu->exact = params->exact;
     snprintf(cpu->base.describe, sizeof cpu->base.describe, "cpu: %s, %s, %d thread%s, blas %s%s", name, isa, threads,
              threads == 1 ? "" : "s", pith_cpu_blas_name(), cpu->exact ? ", exact" : "");
+    pith_cpu_device_info(&cpu->base.info);
+    cpu->base.info.threads = threads;
+    pith_cpu_flags_describe(cpu->kernels.flags, cpu->base.info.features, sizeof cpu->base.info.features);
     cpu->base.fns = &cpu_fns;
     *out = &cpu->base;
     return PITH_OK;

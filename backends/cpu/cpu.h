@@ -83,7 +83,11 @@ pith_status pith_cpu_prepare(pith_backend *b, const pith_exec_params *params, pi
 void pith_cpu_exec_destroy(pith_exec **e);
 pith_status pith_cpu_run(pith_exec *e, const pith_step *step);
 pith_status pith_cpu_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
+bool pith_cpu_timings_set(pith_exec *e, bool on);
 size_t pith_cpu_timings(pith_exec *e, pith_timing *out, size_t cap);
+
+/* ceilings.c */
+pith_status pith_cpu_ceilings(pith_backend *b, pith_ceilings *out);
 
 /* One node, called by every member i of n; may use the pool's barrier, the caller puts one behind every node. */
 void pith_cpu_node_run(pith_exec *e, const pith_node *node, int i, int n);

@@ -181,9 +181,14 @@ pith_status pith_cpu_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_r
     return PITH_OK;
 }
 
+bool pith_cpu_timings_set(pith_exec *e, bool on)
+{
+    e->timed = on;
+    return true;
+}
+
 size_t pith_cpu_timings(pith_exec *e, pith_timing *out, size_t cap)
 {
-    e->timed = true; /* from the first question on */
     size_t n = (size_t)e->plan->graph->n_nodes;
     for (size_t i = 0; i < n && i < cap; i++)
         out[i] = (pith_timing){.node = (int32_t)i, .ns = e->node_ns[i]};

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-target_sources(pith_cpu PRIVATE backend.c weights.c exec.c ops.c)
+target_sources(pith_cpu PRIVATE backend.c weights.c exec.c ops.c ceilings.c)

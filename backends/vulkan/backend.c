@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A Vulkan device as a backend: creation, buffers, the vtable. */
-#include "vulkan.h"
+#include "tuner.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -105,7 +105,9 @@ static const pith_backend_fns vk_fns = {
     .exec_destroy = pith_vk_exec_destroy,
     .run = pith_vk_run,
     .read = pith_vk_read,
+    .timings_set = pith_vk_timings_set,
     .timings = pith_vk_timings,
+    .ceilings = pith_vk_ceilings,
 };
 
 pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pith_vk_backend_params *params, pith_backend **out)
@@ -121,6 +123,8 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
     }
     const char *hide = params->hide ? params->hide : getenv("PITH_VK_HIDE");
     PITH_TRY_GOTO(pith_vk_device_create(physical, hide, &vk->device));
+    pith_vk_tuner_load(physical, &vk->device.tuned);
+    vk->retune = params->retune;
     PITH_TRY_GOTO(pith_vk_queue_init(&vk->queue, &vk->device));
     PITH_TRY_GOTO(pith_vk_pipelines_init(&vk->pipelines, &vk->device));
     PITH_TRY_GOTO(pith_vk_transfer_init(&vk->transfer, &vk->device, &vk->pipelines, &vk->queue));
@@ -134,6 +138,7 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
     pith_vk_caps_describe(vk->device.caps, caps, sizeof caps);
     snprintf(vk->base.describe, sizeof vk->base.describe, "vulkan: %.72s, %.24s %.48s, %.96s", physical->properties.deviceName,
              physical->driver.driverName, physical->driver.driverInfo, caps);
+    pith_vk_describe(physical, vk->device.caps, &vk->base.info);
     vk->base.fns = &vk_fns;
     *out = &vk->base;
     return PITH_OK;

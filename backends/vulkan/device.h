@@ -5,6 +5,7 @@
 #define PITH_VK_DEVICE_H
 
 #include "loader.h"
+#include "tuned.h"
 
 /* X(NAME, "name in hide", what is lost) */
 #define PITH_VK_CAP_MAP(X)                                                            \
@@ -51,6 +52,7 @@ typedef struct pith_vk_device {
     uint32_t align;         /* of a binding's offset; a power of two */
     uint32_t cores;         /* rough number of compute units, for grids */
     bool full_subgroups, subgroup_control;
+    pith_vk_tuned tuned;    /* tiles that were measured to be fastest */
 } pith_vk_device;
 
 /* Fills at most cap entries; returns the number of devices, 0 without a loader. The instance must be held. */

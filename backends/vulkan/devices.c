@@ -10,17 +10,7 @@
 #include <strings.h>
 
 #define DEVICES_MAX 32
-
-static const char *type_name(VkPhysicalDeviceType type)
-{
-    switch (type) {
-    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
-    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return "integrated";
-    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return "virtual";
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return "software";
-    default: return "other";
-    }
-}
+#define RANK_SOFTWARE 4
 
 /* Better ones first: discrete, integrated, virtual, other; software last. */
 static int rank(const pith_vk_physical *p)
@@ -29,38 +19,30 @@ static int rank(const pith_vk_physical *p)
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return 0;
     case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return 1;
     case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return 2;
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return 4;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return RANK_SOFTWARE;
     default: return 3;
     }
 }
 
-/* Devices by rank, then in the driver's order; *n of them. NULL when there is none. The caller frees. */
-static pith_vk_physical *list(VkInstance instance, size_t *n)
+void pith_vk_physical_sort(pith_vk_physical *devices, size_t n)
 {
-    pith_vk_physical *all = pith_calloc(DEVICES_MAX, sizeof *all), *sorted = pith_calloc(DEVICES_MAX, sizeof *sorted);
-    size_t count = all && sorted ? pith_vk_physical_list(instance, all, DEVICES_MAX) : 0;
-    count = count < DEVICES_MAX ? count : DEVICES_MAX;
-    *n = 0;
-    for (int r = 0; r <= 4; r++)
-        for (size_t i = 0; i < count; i++)
-            if (rank(&all[i]) == r)
-                sorted[(*n)++] = all[i];
-    free(all);
-    return sorted;
+    for (size_t i = 1; i < n; i++) { /* insertion keeps the driver's order among equals; a few devices */
+        pith_vk_physical p = devices[i];
+        size_t k = i;
+        for (; k > 0 && rank(&devices[k - 1]) > rank(&p); k--)
+            devices[k] = devices[k - 1];
+        devices[k] = p;
+    }
 }
 
-static void describe(const pith_vk_physical *p, size_t index, pith_device_info *out)
+/* Sorted devices; *n of them. NULL when there is none. The caller frees. */
+static pith_vk_physical *list(VkInstance instance, size_t *n)
 {
-    const VkPhysicalDeviceProperties *d = &p->properties;
-    *out = (pith_device_info){.memory_bytes = pith_vk_memory_free(p)};
-    snprintf(out->id, sizeof out->id, "%zu", index);
-    snprintf(out->name, sizeof out->name, "%.127s", d->deviceName);
-    snprintf(out->type, sizeof out->type, "%s", type_name(d->deviceType));
-    char caps[128];
-    pith_vk_caps_describe(p->caps, caps, sizeof caps);
-    snprintf(out->features, sizeof out->features, "vulkan %u.%u,%.30s %.40s,%s%ssubgroup %u..%u,shared %u KiB,%s",
-             VK_API_VERSION_MAJOR(d->apiVersion), VK_API_VERSION_MINOR(d->apiVersion), p->driver.driverName, p->driver.driverInfo, p->pci,
-             p->pci[0] ? "," : "", p->subgroup_min, p->subgroup_max, d->limits.maxComputeSharedMemorySize / 1024, caps);
+    pith_vk_physical *all = pith_calloc(DEVICES_MAX, sizeof *all);
+    size_t count = all ? pith_vk_physical_list(instance, all, DEVICES_MAX) : 0;
+    *n = count < DEVICES_MAX ? count : DEVICES_MAX;
+    pith_vk_physical_sort(all, *n);
+    return all;
 }
 
 size_t pith_vk_device_list(size_t first_index, pith_device_info *out, size_t cap)
@@ -70,8 +52,10 @@ size_t pith_vk_device_list(size_t first_index, pith_device_info *out, size_t cap
         return 0;
     size_t n;
     pith_vk_physical *devices = list(instance, &n);
-    for (size_t i = 0; i < n && i < cap; i++)
-        describe(&devices[i], first_index + i, &out[i]);
+    for (size_t i = 0; i < n && i < cap; i++) {
+        pith_vk_describe(&devices[i], devices[i].caps, &out[i]);
+        snprintf(out[i].id, sizeof out[i].id, "%zu", first_index + i);
+    }
     free(devices);
     pith_vk_instance_release();
     return n;
@@ -105,13 +89,12 @@ static void names(const pith_vk_physical *devices, size_t n, size_t first_index,
                                devices[i].pci[0] ? " " : "", devices[i].pci);
 }
 
-/* Index into devices, or n with a recorded failure. */
-static size_t choose(const pith_vk_physical *devices, size_t n, size_t first_index, const char *device)
+size_t pith_vk_physical_choose(const pith_vk_physical *devices, size_t n, size_t first_index, const char *device)
 {
     char all[512];
     names(devices, n, first_index, all, sizeof all);
     if (strcasecmp(device, "gpu") == 0) {
-        if (n > 0 && rank(&devices[0]) < 4)
+        if (n > 0 && rank(&devices[0]) < RANK_SOFTWARE)
             return 0;
         pith_fail(PITH_ERROR_NOT_FOUND, "device: no GPU here (cpu; %s); a software device must be named", all);
         return n;
@@ -124,13 +107,14 @@ static size_t choose(const pith_vk_physical *devices, size_t n, size_t first_ind
     for (size_t i = 0; i < n; i++)
         if (devices[i].pci[0] && (strcasecmp(devices[i].pci, device) == 0 || strcasecmp(devices[i].pci + 5, device) == 0))
             return i;
+    /* A whole name goes before a part of one: "NVIDIA H100" beside "NVIDIA H100 NVL". */
     size_t found = n, matches = 0;
-    for (size_t i = 0; i < n && !is_number(device); i++) {
-        if (contains(devices[i].properties.deviceName, device)) {
-            found = matches ? found : i;
-            matches++;
-        }
-    }
+    for (int whole = 1; whole >= 0 && matches == 0 && !is_number(device); whole--)
+        for (size_t i = 0; i < n; i++)
+            if (whole ? strcasecmp(devices[i].properties.deviceName, device) == 0 : contains(devices[i].properties.deviceName, device)) {
+                found = matches ? found : i;
+                matches++;
+            }
     if (matches == 1)
         return found;
     if (matches > 1)
@@ -149,11 +133,13 @@ pith_status pith_vk_backend_create(const char *device, size_t first_index, const
         return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected cpu (no Vulkan loader or driver on this machine), got '%s'", device);
     size_t n;
     pith_vk_physical *devices = list(instance, &n);
-    size_t i = choose(devices, n, first_index, device);
+    size_t i = pith_vk_physical_choose(devices, n, first_index, device);
     pith_status status = PITH_ERROR_NOT_FOUND;
     if (i < n) {
-        const pith_vk_backend_params vk = {.threads = params->threads};
+        const pith_vk_backend_params vk = {.threads = params->threads, .retune = params->retune};
         status = pith_vk_backend_create_on(&devices[i], &vk, out);
+        if (status == PITH_OK)
+            snprintf((*out)->info.id, sizeof (*out)->info.id, "%zu", first_index + i);
     }
     free(devices);
     pith_vk_instance_release();

@@ -18,8 +18,13 @@ bool pith_vk_has_coopmat(const pith_vk_device *device)
     return (device->caps & PITH_VK_CAP(COOPMAT)) && pith_vk_spv[PITH_SPV_GEMM_COOPMAT].code;
 }
 
-/* Does it fit the device? Sets the number of invocations. */
-static bool fits(const pith_vk_device *d, pith_vk_tile *t)
+const pith_vk_tile *pith_vk_tile_list(int *n)
+{
+    *n = N_TILES;
+    return matrix_tiles;
+}
+
+bool pith_vk_tile_fits(const pith_vk_device *d, pith_vk_tile *t)
 {
     if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || 32 % t->bk ||
         t->bk % 16 || t->bm > 128 || t->bn > 128)
@@ -40,7 +45,7 @@ static bool from_environment(const pith_vk_device *d, pith_vk_tile *t)
 {
     const char *text = getenv("PITH_VK_TILE");
     *t = (pith_vk_tile){.variant = PITH_SPV_GEMM_COOPMAT};
-    return text && sscanf(text, "%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn) == 5 && fits(d, t);
+    return text && sscanf(text, "%u,%u,%u,%u,%u", &t->bm, &t->bn, &t->bk, &t->wm, &t->wn) == 5 && pith_vk_tile_fits(d, t);
 }
 
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, bool floats)
@@ -50,10 +55,16 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
         return plain;
     if (from_environment(d, &asked))
         return asked;
+    int measured = pith_vk_tuned_find(&d->tuned, m, n);
+    if (measured >= 0 && measured < N_TILES) {
+        asked = matrix_tiles[measured];
+        if (pith_vk_tile_fits(d, &asked))
+            return asked;
+    }
     bool found = false;
     for (int i = 0; i < N_TILES; i++) {
         pith_vk_tile t = matrix_tiles[i];
-        if (!fits(d, &t))
+        if (!pith_vk_tile_fits(d, &t))
             continue;
         /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
         bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2;

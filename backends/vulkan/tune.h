@@ -13,11 +13,16 @@ typedef struct pith_vk_tile {
     uint32_t invocations;
 } pith_vk_tile;
 
+/* Candidates among the matrix tiles, largest first; *n of them. */
+const pith_vk_tile *pith_vk_tile_list(int *n);
+/* Whether a tile of the matrix kernels runs on the device; sets its invocations. */
+bool pith_vk_tile_fits(const pith_vk_device *device, pith_vk_tile *t);
 /* Does this build and this device have the matrix kernels? */
 bool pith_vk_has_coopmat(const pith_vk_device *device);
 /* Specialisation constants 0.. of the tile's kernel. flags: epilogue | bias << 2 | pairs << 3. */
 void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, bool floats, uint32_t flags, uint32_t *spec);
-/* floats: operands are f32. PITH_VK_TILE="bm,bn,bk,wm,wn" in the environment overrides the choice among matrix tiles. */
+/* floats: operands are f32. Among matrix tiles: what was measured to be fastest (tuner.h), else a rule of thumb. PITH_VK_TILE="bm,bn,bk,wm,wn" in the environment
+ * overrides both. */
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, bool floats);
 
 

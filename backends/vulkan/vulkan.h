@@ -8,6 +8,7 @@
 #include "pack.h"
 #include "run/backend.h"
 #include "transfer.h"
+#include "tune.h"
 
 #include "../../shaders/push/attn.h"
 #include "../../shaders/push/matmul.h"
@@ -22,6 +23,7 @@ typedef struct pith_vk_backend {
     pith_pool *pool;        /* packs weights */
     uint64_t slab_max;      /* bytes of one slab of a weight */
     uint64_t scratch_max;   /* bytes of unpacked weights at a time */
+    bool retune;            /* once, when weights come */
 } pith_vk_backend;
 
 static inline pith_vk_backend *pith_vk_of(pith_backend *b) { return (pith_vk_backend *)b; }
@@ -38,10 +40,18 @@ typedef struct pith_vk_backend_params {
     const char *hide;       /* device.h; NULL: PITH_VK_HIDE of the environment */
     uint64_t slab_max, scratch_max;
     int threads;
+    bool retune;            /* measure tiles anew, whatever is remembered */
 } pith_vk_backend_params;
 
 /* Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT. The instance must be held; the backend holds it on. */
 pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pith_vk_backend_params *params, pith_backend **out);
+
+/* devices.c, describe.c */
+void pith_vk_physical_sort(pith_vk_physical *devices, size_t n); /* discrete first, software last */
+/* Index of the one that `device` means (run/backend.h); n, and a recorded failure, when there is none or more than one. */
+size_t pith_vk_physical_choose(const pith_vk_physical *devices, size_t n, size_t first_index, const char *device);
+/* Everything but the id; `caps`: those in use. */
+void pith_vk_describe(const pith_vk_physical *physical, uint32_t caps, pith_device_info *out);
 
 /* ---- weights ------------------------------------------------------------------------------------------------------ */
 
@@ -156,6 +166,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
 void pith_vk_exec_destroy(pith_exec **e);
 pith_status pith_vk_run(pith_exec *e, const pith_step *step);
 pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
+bool pith_vk_timings_set(pith_exec *e, bool on);
 size_t pith_vk_timings(pith_exec *e, pith_timing *out, size_t cap);
 
 /* record.c, profile.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Weights on the device: every matrix becomes groups of packed rows, cut into slabs that can be bound, placed one after
  * the other in arenas. The layout follows from the descriptions alone; then bytes stream through the staging halves. */
-#include "vulkan.h"
+#include "tuner.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -271,6 +271,8 @@ pith_status pith_vk_weights_create(pith_backend *b, const pith_weight_desc *desc
     pith_status status;
     pith_vk_backend *vk = pith_vk_of(b);
     pith_weight_store *s;
+    pith_vk_tuner_run(vk, vk->retune); /* while memory is free */
+    vk->retune = false;
     PITH_TRY(store_shape(vk, descs, n, &s));
     struct loader l = {.store = s, .read_done = read_done, .progress = progress, .user = user};
     for (int32_t i = 0; i < n; i++)

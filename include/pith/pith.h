@@ -76,6 +76,7 @@ typedef struct pith_backend_params {
     const char *device; /* "cpu", an index of pith_device_list, or an unambiguous part of a name; NULL: "cpu" */
     int32_t threads;    /* CPU threads; 0: the physical cores that this process may use */
     uint32_t cpu_mask;  /* instruction sets allowed: PITH_CPU_*; all bits: whatever the processor has */
+    bool retune;        /* measure the tile sizes of the device's products anew, instead of taking what was remembered */
     bool exact;         /* weights are expanded to f32 and activations never rounded: several times the memory and the
                            time, for comparing methods and engines to more digits than 8-bit activations allow */
 } pith_backend_params;
@@ -89,17 +90,49 @@ PITH_API void pith_backend_destroy(pith_backend **backend);
 /* One line: device, instruction sets in use, threads, BLAS. Owned by the backend. */
 PITH_API const char *pith_backend_describe(const pith_backend *backend);
 
+typedef struct pith_device_heap {
+    uint64_t bytes;
+    bool device_local, host_visible; /* near the processor that computes; mapped by the host */
+} pith_device_heap;
+
+#define PITH_DEVICE_HEAPS 16
+
+/* Strings are "" and numbers 0 where the device does not tell or the thing does not exist. */
 typedef struct pith_device_info {
-    char id[32];          /* what `device` accepts: "cpu", "0", ... */
+    char id[32];          /* what `device` accepts: "cpu", "1", ... */
     char name[128];
-    char type[16];        /* "cpu", "discrete", "integrated", "software" */
-    char features[256];   /* comma-separated */
-    int32_t cores;        /* physical cores usable; 0: not applicable */
+    char type[16];        /* "cpu", "discrete", "integrated", "virtual", "other", "software" */
+    char vendor[32];
+    char driver[128];     /* name and version */
+    char api[32];         /* "Vulkan 1.3.280" */
+    char pci[16];         /* "0000:01:00.0" */
+    char features[256];   /* comma-separated: instruction sets; arithmetic and subgroup operations */
+    char matrix[32];      /* "16x16x16", of the matrix units in use */
+    char tiles[512];      /* chosen by measurement: "m 512 n 4096: 128x128x32 210 TFLOP/s; ..." */
+    int32_t cores;        /* physical cores usable; compute units */
+    int32_t threads;      /* of a backend on the CPU */
+    int32_t subgroup, subgroup_min, subgroup_max; /* lanes that run together */
+    int32_t workgroup_max; /* invocations */
+    uint64_t shared_bytes, binding_max_bytes, buffer_max_bytes; /* of a workgroup, a binding, an allocation */
     uint64_t memory_bytes; /* free for pith now; 0: unknown */
+    int32_t n_heaps;
+    pith_device_heap heaps[PITH_DEVICE_HEAPS];
 } pith_device_info;
 
-/* Number of devices; fills at most `cap` of them. `out` may be NULL when cap is 0. */
+/* Number of devices; fills at most `cap` of them: the CPU, then discrete GPUs before others, software last. `out` may be
+ * NULL when cap is 0. */
 PITH_API size_t pith_device_list(pith_device_info *out, size_t cap);
+/* The device of a backend; features: those in use. Owned by the backend. */
+PITH_API const pith_device_info *pith_backend_device(const pith_backend *backend);
+
+typedef struct pith_ceilings {
+    double memory_bytes_per_second, flop_per_second;
+    char memory_how[64], flop_how[64]; /* what was measured: "copy of 256 MiB, read and written" */
+} pith_ceilings;
+
+/* What the device does at best, measured now, in about a second: moving large blocks of memory, and the backend's own
+ * product of matrices at its best shape and type. Errors: UNSUPPORTED, NO_MEMORY, DEVICE. */
+PITH_API pith_status pith_backend_measure(pith_backend *backend, pith_ceilings *out);
 
 /* ---- model ---------------------------------------------------------------------------------------------------- */
 
@@ -243,6 +276,22 @@ typedef struct pith_step_hooks {
 PITH_API pith_status pith_session_step(pith_session *session, const int32_t *tokens, size_t n, const pith_step_hooks *hooks);
 /* [n_vocab] of the last token of the last step; NULL when it wanted none. Owned by the session, valid until the next. */
 PITH_API const float *pith_session_logits(const pith_session *session);
+
+/* ---- profile: where the time of steps goes ---------------------------------------------------------------------- */
+
+typedef struct pith_op_profile {
+    char name[48];   /* the op, what it reads and makes: "matmul x -> qkv", "attend qkv -> att" */
+    uint64_t calls;  /* once per layer and pass */
+    double seconds;  /* on the device */
+    double bytes;    /* moved at least: weights as they lie in the file, keys and values in view, activations; each once */
+    double flop;     /* multiplications and additions of products and attention */
+} pith_op_profile;
+
+/* on: steps from here on measure each op, sums begin at zero; this costs speed. Errors: UNSUPPORTED (the device has no
+ * clock), NO_MEMORY. */
+PITH_API pith_status pith_session_profile(pith_session *session, bool on);
+/* Kinds of ops since then, in the order of the graph; fills at most `cap`. 0: no profile. */
+PITH_API size_t pith_session_profile_get(const pith_session *session, pith_op_profile *out, size_t cap);
 
 /* ---- sampling and generation ------------------------------------------------------------------------------------ */
 

@@ -74,14 +74,19 @@ typedef struct pith_backend_fns {
     /* Copies rows [row0, row0 + n_rows) of a value after a run. Waits. */
     pith_status (*read)(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
 
-    /* Optional, NULL: not measured. Time of each node of the last run; returns their number. */
+    /* Optional, NULL: not measured. Whether runs from here on measure their nodes; false: this device cannot. */
+    bool (*timings_set)(pith_exec *e, bool on);
+    /* Time of each node in the last run of its stage, for which it waits; returns their number. */
     size_t (*timings)(pith_exec *e, pith_timing *out, size_t cap);
+    /* Optional, NULL: unknown. pith_backend_measure. */
+    pith_status (*ceilings)(pith_backend *b, pith_ceilings *out);
 } pith_backend_fns;
 
 /* Every backend's struct begins with this. */
 struct pith_backend {
     const pith_backend_fns *fns;
     char describe[256];
+    pith_device_info info;
 };
 
 /* Backends of this build (backend_list.c). */

@@ -48,12 +48,23 @@ pith_status pith_backend_create(const pith_backend_params *params, pith_backend 
     const char *device = params->device ? params->device : "cpu";
     pith_device_info cpu;
     pith_cpu_device_info(&cpu); /* asking for the CPU must not wake the GPUs' drivers */
-    if (*device && (strcasecmp(device, "cpu") == 0 || strcmp(device, "0") == 0 || contains(cpu.name, device)))
+    if (*device && (strcasecmp(device, "cpu") == 0 || strcmp(device, "0") == 0))
         return pith_cpu_backend_create(params, out);
+    bool named = *device && contains(cpu.name, device);
 #ifdef PITH_HAVE_VULKAN
-    if (*device)
+    if (named) { /* "amd" may mean the processor or the card */
+        pith_device_info all[16];
+        size_t n = pith_vk_device_list(1, all, 16);
+        for (size_t i = 0; i < n && i < 16; i++)
+            if (contains(all[i].name, device) && strcasecmp(cpu.name, device) != 0)
+                return pith_fail(PITH_ERROR_NOT_FOUND, "device: '%s' fits the processor (cpu: %s) and %s: %s; use cpu, the index or the PCI id",
+                                 device, cpu.name, all[i].id, all[i].name);
+    }
+    if (*device && !named)
         return pith_vk_backend_create(device, 1, params, out);
 #endif
+    if (named)
+        return pith_cpu_backend_create(params, out);
     return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected one that `pith devices` lists (cpu: %s), got '%s'", cpu.name, device);
 }
 
@@ -67,4 +78,17 @@ void pith_backend_destroy(pith_backend **backend)
 const char *pith_backend_describe(const pith_backend *backend)
 {
     return backend->describe;
+}
+
+const pith_device_info *pith_backend_device(const pith_backend *backend)
+{
+    return &backend->info;
+}
+
+pith_status pith_backend_measure(pith_backend *backend, pith_ceilings *out)
+{
+    *out = (pith_ceilings){0};
+    if (!backend->fns->ceilings)
+        return pith_fail(PITH_ERROR_UNSUPPORTED, "%s: its ceilings cannot be measured", backend->describe);
+    return backend->fns->ceilings(backend, out);
 }

@@ -39,6 +39,7 @@ void pith_session_destroy(pith_session **session)
     pith_session *s = *session;
     if (!s)
         return;
+    pith_profile_destroy(&s->profile);
     if (s->exec)
         s->backend->fns->exec_destroy(&s->exec);
     pith_kv_store_fini(&s->kv);
@@ -88,6 +89,14 @@ static bool row_is_finite(const float *x, int32_t n)
     return sum == 0;
 }
 
+static pith_status run(pith_session *s, const pith_step *step)
+{
+    PITH_TRY(s->backend->fns->run(s->exec, step));
+    if (s->profile)
+        pith_profile_add(s->profile, step);
+    return PITH_OK;
+}
+
 /* Logits of rows [row0, row0 + n) of the last trunk into s->logits. */
 static pith_status head(pith_session *s, int32_t row0, int32_t n)
 {
@@ -95,7 +104,7 @@ static pith_status head(pith_session *s, int32_t row0, int32_t n)
     for (int32_t i = 0; i < n; i++)
         rows[i] = row0 + i;
     pith_step step = {.stage = PITH_STAGE_HEAD, .n_rows = n, .rows = rows};
-    PITH_TRY(s->backend->fns->run(s->exec, &step));
+    PITH_TRY(run(s, &step));
     PITH_TRY(s->backend->fns->read(s->exec, s->shape.net.logits, 0, n, s->logits));
     int32_t n_vocab = s->model->config.n_vocab;
     for (int32_t i = 0; i < n; i++)
@@ -126,7 +135,7 @@ static pith_status pass(pith_session *s, const int32_t *tokens, int32_t n, bool 
     pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position, .cancel = &s->cancel};
     for (int c = 0; c < PITH_KV_CLASSES; c++)
         step.raw_base[c] = s->kv.base[c];
-    PITH_TRY(s->backend->fns->run(s->exec, &step));
+    PITH_TRY(run(s, &step));
     s->last = NULL;
     if (hooks->want == PITH_WANT_ALL)
         PITH_TRY(all_rows(s, n, hooks));

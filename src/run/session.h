@@ -5,6 +5,7 @@
 
 #include "attention/kv_store.h"
 #include "run/model.h"
+#include "run/profile.h"
 
 #include <stdatomic.h>
 
@@ -33,6 +34,7 @@ struct pith_session {
     float *last;         /* row of `logits` that follows the last token; NULL: none wanted */
     int64_t position;    /* tokens appended */
     atomic_bool cancel;
+    pith_profile *profile; /* NULL: not measured */
 };
 
 #endif

@@ -72,26 +72,66 @@ check(code == 1 and "8192" in err and "-c N" in err, "a file longer than the mod
 COLUMNS = ["model", "model_bytes", "model_hash", "model_name", "architecture", "parameters", "weights", "attention", "method",
            "group", "window", "kv_type", "chunk", "threads", "depth", "n_prompt", "n_gen", "test", "repetitions",
            "tokens_per_second", "tokens_per_second_min", "tokens_per_second_max", "samples", "tokens", "memory_planned_bytes",
-           "memory_peak_bytes", "device", "version", "build"]
+           "memory_peak_bytes", "device", "version", "build", "device_name", "device_type", "driver", "pci", "features", "matrix",
+           "tiles", "subgroup"]
+OPS = ["op", "op_calls", "op_ms", "op_ms_min", "op_ms_max", "op_share", "op_gb_per_second", "op_memory_share", "op_tflop_per_second",
+       "op_product_share", "memory_gb_per_second", "product_tflop_per_second"]
 args = ["bench", *M, "-p", "16,33", "-n", "4", "-d", "0,200", "-r", "3"]
 rows = report(*args)
-check([list(r) for r in rows] == [COLUMNS] * 12, "bench JSON columns", rows[0] if rows else rows)
+check([list(r) for r in rows] == [COLUMNS + ["profile_ms", "profile", "ceilings"]] * 12, "bench JSON columns", rows[0] if rows else rows)
 check(sorted({r["test"] for r in rows}) == sorted(["pp16", "pp33", "tg4", "pp16@200", "pp33@200", "tg4@200"]), "tests",
       [r["test"] for r in rows])
 for r in rows:
     s = sorted(r["samples"])
     check(len(s) == r["repetitions"] == 3 and s[0] == r["tokens_per_second_min"] and s[1] == r["tokens_per_second"]
           and s[2] == r["tokens_per_second_max"] and s[0] > 0, "median and spread", r)
+check(all(r["profile"] == [] and r["ceilings"] is None and r["device_type"] == "cpu" and r["threads"] > 0 for r in rows), "no profile", rows[0])
 check({r["method"] for r in rows} == {"full", "cca"} and {r["tokens"] for r in rows} == {"random"}, "bench settings")
 code, out, err = pith(*args, "--format", "csv", "--attn", "cca", "--kv-type", "f16,q8_0", "-f", text)
 table = list(csv.reader(io.StringIO(out)))
-check(code == 0 and table[0] == COLUMNS and len(table) == 13 and all(len(t) == len(COLUMNS) for t in table), "bench CSV", out[:300])
+check(code == 0 and table[0] == COLUMNS + OPS and len(table) == 13 and all(len(t) == len(table[0]) for t in table), "bench CSV", out[:300])
 check({t[COLUMNS.index("kv_type")] for t in table[1:]} == {"f16", "q8_0"} and table[1][COLUMNS.index("tokens")] == "text", "bench lists")
 code, out, err = pith("bench", *M, "-p", "16", "-n", "0", "-r", "1", "--threads", "1,2", "--attn", "cca")
 check(code == 0 and out.startswith("| model | attention |") and out.count("| pp16 |") == 2 and "hash" in out, "bench Markdown", out, err)
 code, out, err = pith("bench", *M, "-p", "16", "-n", "0", "-r", "1", "-d", "9000", "--attn", "cca")
 check(code == 0 and "exceed the model's length" in err and "pp16@9000" in out, "a depth beyond the model's length", code, err)
 check(pith("bench", *M, "-p", "134217728", "-n", "0", "--attn", "full", "--kv-type", "f32")[0] == 4, "settings that cannot fit are refused")
+
+# profile: every op of the graph, once per layer and pass, and the device's best beside it
+args = ["bench", *M, "-p", "33", "-n", "3", "-d", "20", "-r", "2", "--attn", "cca", "--chunk", "16", "--profile"]
+NAMES = ["embed ids -> x", "matmul x -> qkv", "kv_append qkv", "attend qkv -> att", "matmul att -> x", "matmul x -> ffn", "matmul ffn -> x",
+         "rows x -> y", "matmul y -> logits"]
+for r in report(*args):
+    passes, head = (3, 1) if r["n_prompt"] else (3, 3)
+    check([(o["op"], o["calls"]) for o in r["profile"]] == list(zip(NAMES, [passes] + [3 * passes] * 6 + [head] * 2)), "ops of a profile", r["profile"])
+    check(all(0 <= o["ms_min"] <= o["ms"] <= o["ms_max"] and o["gb_per_second"] > 0 for o in r["profile"]), "times of ops", r["profile"])
+    check(abs(sum(o["share"] for o in r["profile"]) - 1) < 1e-6, "shares of ops", r["profile"])
+    check(0 < sum(o["ms_min"] for o in r["profile"]) and sum(o["ms_min"] for o in r["profile"]) <= r["profile_ms"] * 2, "ops fit into their run", r)
+    check(all((o["tflop_per_second"] > 0) == o["op"].startswith(("matmul", "attend")) for o in r["profile"]), "products have rates", r["profile"])
+    best = r["ceilings"]
+    check(best["memory_gb_per_second"] > 0 and best["product_tflop_per_second"] > 0 and best["memory_how"] and best["product_how"], "ceilings", best)
+    for o in r["profile"]:
+        check(abs(o["memory_share"] * best["memory_gb_per_second"] - o["gb_per_second"]) < 1e-4 * o["gb_per_second"], "part of the ceiling", o)
+code, out, err = pith(*args, "--format", "csv", "-q")
+table = list(csv.reader(io.StringIO(out)))
+at = table[0].index("op")
+check(code == 0 and table[0] == COLUMNS + OPS and [t[at] for t in table[1:]] == ([""] + NAMES) * 2, "profile as CSV", out[:300])
+code, out, err = pith(*args, "-q")
+check(code == 0 and out.count("| op | calls |") == 2 and out.count("| attend qkv -> att |") == 2 and "- at best" in out, "profile as Markdown", out)
+
+# devices
+d = report("devices")["devices"]
+check(d[0]["id"] == "cpu" and d[0]["cores"] > 0 and d[0]["type"] == "cpu", "devices JSON", d)
+check([x["id"] for x in d[1:]] == [str(i) for i in range(1, len(d))], "devices are numbered", d)
+check(all(x["driver"] and x["heaps"] and x["subgroup"] > 0 and x["binding_max_bytes"] > 0 for x in d[1:]), "devices of Vulkan tell what they are", d)
+kinds = [x["type"] for x in d[1:]]
+check(kinds == sorted(kinds, key=lambda k: (["discrete", "integrated", "virtual", "other", "software"].index(k))), "discrete first, software last", kinds)
+for name in ("no such device", str(len(d)), "0000:ff:1f.7"):
+    code, out, err = pith("info", *M, "--device", name)
+    check(code == 4 and out == "" and name in err, "a device that is not there", code, err)
+if not any(x["type"] != "software" for x in d[1:]):
+    code, out, err = pith("info", *M, "--device", "gpu")
+    check(code == 4 and out == "" and "GPU" in err or "gpu" in err, "no GPU: software devices must be named", code, err)
 
 # a model with random weights and no vocabulary
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "reference"))

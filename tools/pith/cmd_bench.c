@@ -4,7 +4,8 @@
  *     for each depth:  fill every session to the depth
  *         repetition 0 (not counted), 1, 2, ...:  for each test: for each setting: run, go back to the depth
  *
- * Going back is a rewind where the raw window allows it, else the session is filled again, outside the measured time. */
+ * Going back is a rewind where the raw window allows it, else the session is filled again, outside the measured time.
+ * With --profile every test then runs again, with a clock around each op (bench_profile.c). */
 #include "bench.h"
 #include "input.h"
 #include "plan_print.h"
@@ -22,6 +23,7 @@ typedef struct setting {
     char attention[256];
     int32_t threads;
     uint64_t planned;
+    const pith_ceilings *ceilings;
 } setting;
 
 typedef struct test { bool generate; int32_t n; } test;
@@ -29,6 +31,7 @@ typedef struct test { bool generate; int32_t n; } test;
 typedef struct bench {
     cli_engine *engines;  /* one per number of threads */
     size_t n_engines;
+    pith_ceilings *ceilings; /* [n_engines]; --profile */
     setting *settings;
     size_t n_settings;
     test *tests;
@@ -38,6 +41,7 @@ typedef struct bench {
     int32_t *tokens;      /* [context] */
     int32_t context, repeat;
     bool text;            /* tokens come from a file */
+    bool retune;
     uint64_t runs_done, runs_total;
 } bench;
 
@@ -99,6 +103,7 @@ static int tests_make(bench *b, const cli_args *args)
     if (longest + deepest > INT32_MAX)
         return cli_error(CLI_USAGE, "--depth: %lld tokens with the longest test are too many", (long long)(longest + deepest));
     b->context = (int32_t)(longest + deepest);
+    b->retune = args->v[OPT_RETUNE].i != 0;
     b->repeat = (int32_t)args->v[OPT_REPEAT].i;
     return CLI_OK;
 }
@@ -107,6 +112,7 @@ static int engines_open(bench *b, const cli_args *args)
 {
     const cli_value *threads = &args->v[OPT_THREADS_LIST];
     b->engines = cli_alloc(threads->n, sizeof *b->engines);
+    b->ceilings = cli_alloc(threads->n, sizeof *b->ceilings);
     int code = CLI_OK;
     for (; b->n_engines < threads->n && code == CLI_OK; b->n_engines++) {
         cli_engine *e = &b->engines[b->n_engines];
@@ -135,7 +141,8 @@ static int settings_make(bench *b, const cli_args *args)
             for (size_t k = 0; k < n_kv; k++) {
                 setting *s = &b->settings[b->n_settings++];
                 s->engine = &b->engines[e];
-                s->threads = (int32_t)args->v[OPT_THREADS_LIST].ints[e];
+                s->threads = pith_backend_device(s->engine->backend)->threads;
+                s->ceilings = &b->ceilings[e];
                 cli_engine_params_for(s->engine, args, attn->ints[a], kv->n ? kv->ints[k] : -1, &s->params);
                 s->params.context = b->context;
                 cli_attention_text(&s->params.attn, s->attention, sizeof s->attention);
@@ -162,6 +169,9 @@ static int sessions_make(bench *b)
         int code = cli_engine_load(&b->engines[e]);
         if (code != CLI_OK)
             return code;
+        const pith_device_info *d = pith_backend_device(b->engines[e].backend);
+        if (b->retune)
+            cli_note("tiles: %s", d->tiles[0] ? d->tiles : "nothing to choose on this device");
     }
     for (size_t i = 0; i < b->n_settings; i++) {
         pith_status status = pith_session_create(b->settings[i].engine->model, &b->settings[i].params, &b->settings[i].session);
@@ -211,7 +221,7 @@ static void rows_make(bench *b, const cli_args *args)
 {
     const cli_value *depth = &args->v[OPT_BENCH_DEPTH];
     b->rows = cli_alloc(depth->n * b->n_tests * b->n_settings, sizeof *b->rows);
-    b->runs_total = (uint64_t)depth->n * b->n_tests * b->n_settings * (uint64_t)(b->repeat + 1);
+    b->runs_total = (uint64_t)depth->n * b->n_tests * b->n_settings * (uint64_t)(b->repeat + 1) * (args->v[OPT_PROFILE].i ? 2 : 1);
     for (size_t d = 0; d < depth->n; d++)
         for (size_t t = 0; t < b->n_tests; t++)
             for (size_t i = 0; i < b->n_settings; i++) {
@@ -220,7 +230,8 @@ static void rows_make(bench *b, const cli_args *args)
                 b->rows[b->n_rows++] = (cli_bench_row){
                     .attention = s->attention, .method = cca ? "cca" : "full", .group = cca ? s->params.attn.group : 0,
                     .window = cca ? s->params.attn.window : 0, .kv_type = cli_kv_name(s->params.kv_type),
-                    .device = pith_backend_describe(s->engine->backend), .chunk = s->params.chunk ? s->params.chunk : 512,
+                    .device = pith_backend_describe(s->engine->backend), .info = pith_backend_device(s->engine->backend),
+                    .ceilings = s->ceilings, .chunk = s->params.chunk ? s->params.chunk : 512,
                     .threads = s->threads, .generate = b->tests[t].generate, .n = b->tests[t].n,
                     .depth = (int32_t)depth->ints[d], .samples = cli_alloc((size_t)b->repeat, sizeof(double)),
                     .memory_planned = s->planned};
@@ -249,6 +260,53 @@ static int rows_measure(bench *b, const cli_args *args)
     return code;
 }
 
+/* A test of a profile. */
+typedef struct profiled {
+    bench *b;
+    setting *s;
+    const test *t;
+    int32_t depth;
+} profiled;
+
+static int profile_ready(void *user)
+{
+    const profiled *p = user;
+    cli_signals_session(p->s->session);
+    int code = depth_set(p->b, p->s, p->depth);
+    cli_signals_hold(true);
+    cli_signals_session(NULL);
+    return code;
+}
+
+static int profile_run(void *user)
+{
+    const profiled *p = user;
+    double rate;
+    int code = test_run(p->b, p->s, p->t, p->t->n, p->depth, &rate);
+    cli_progress_update(++p->b->runs_done, p->b->runs_total, NULL);
+    return code;
+}
+
+/* After all rates: ceilings of each device, then every test again with a clock around each op. */
+static int rows_profile(bench *b, const cli_args *args)
+{
+    int code = CLI_OK;
+    size_t per_depth = b->n_tests * b->n_settings;
+    for (size_t e = 0; e < b->n_engines; e++) {
+        pith_status status = pith_backend_measure(b->engines[e].backend, &b->ceilings[e]);
+        if (status != PITH_OK)
+            return cli_fail(status, "--profile");
+    }
+    cli_progress_begin("profiling", CLI_PROGRESS_RUNS, true);
+    for (size_t i = 0; i < per_depth * args->v[OPT_BENCH_DEPTH].n && code == CLI_OK; i++) {
+        setting *s = &b->settings[i % b->n_settings];
+        profiled p = {b, s, &b->tests[i % per_depth / b->n_settings], b->rows[i].depth};
+        code = cli_bench_profile(&b->rows[i], s->session, b->repeat, profile_ready, profile_run, &p);
+    }
+    cli_progress_end();
+    return code;
+}
+
 static int report(const bench *b, const cli_args *args)
 {
     const cli_engine *e = &b->engines[0];
@@ -265,8 +323,10 @@ static int report(const bench *b, const cli_args *args)
 
 static void bench_free(bench *b)
 {
-    for (size_t i = 0; i < b->n_rows; i++)
+    for (size_t i = 0; i < b->n_rows; i++) {
         free(b->rows[i].samples);
+        cli_bench_profile_free(&b->rows[i]);
+    }
     for (size_t i = 0; i < b->n_settings; i++)
         pith_session_destroy(&b->settings[i].session);
     for (size_t i = 0; i < b->n_engines; i++)
@@ -274,6 +334,7 @@ static void bench_free(bench *b)
     free(b->rows);
     free(b->settings);
     free(b->engines);
+    free(b->ceilings);
     free(b->tests);
     free(b->tokens);
 }
@@ -293,6 +354,8 @@ int cli_bench(const cli_args *args)
     if (code == CLI_OK) {
         rows_make(&b, args);
         code = rows_measure(&b, args);
+        if (code == CLI_OK && args->v[OPT_PROFILE].i)
+            code = rows_profile(&b, args);
         if (b.runs_done > 0 && (code == CLI_OK || cli_signals_caught())) { /* an interrupted run shows what it has */
             int printed = report(&b, args);
             code = code == CLI_OK ? printed : code;

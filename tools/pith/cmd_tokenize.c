@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `pith tokenize` and `pith devices`: two small reports that load nothing. */
+/* `pith tokenize`: token ids and pieces; loads no weights. */
 #include "engine.h"
 #include "input.h"
 #include "json_out.h"
@@ -60,29 +60,4 @@ int cli_tokenize(const cli_args *args)
     cli_input_free(&input);
     cli_engine_close(&engine);
     return code;
-}
-
-int cli_devices(const cli_args *args)
-{
-    size_t n = pith_device_list(NULL, 0);
-    pith_device_info *devices = cli_alloc(n, sizeof *devices);
-    n = pith_device_list(devices, n);
-    json_t *list = json_array();
-    if (!args->v[OPT_JSON].i)
-        printf("%-8s %-10s %-36s %6s %10s  %s\n", "id", "type", "name", "cores", "free", "features");
-    for (size_t i = 0; i < n; i++) {
-        const pith_device_info *d = &devices[i];
-        if (args->v[OPT_JSON].i)
-            json_array_append_new(list, json_pack("{ss ss ss ss si sI}", "id", d->id, "name", d->name, "type", d->type,
-                                                  "features", d->features, "cores", d->cores, "memory_bytes",
-                                                  (json_int_t)d->memory_bytes));
-        else
-            printf("%-8s %-10s %-36s %6d %10s  %s\n", d->id, d->type, d->name, d->cores,
-                   d->memory_bytes ? cli_bytes(d->memory_bytes) : "?", d->features);
-    }
-    free(devices);
-    if (args->v[OPT_JSON].i)
-        return cli_json_print(json_pack("{so}", "devices", list), false);
-    json_decref(list);
-    return CLI_OK;
 }

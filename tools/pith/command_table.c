@@ -22,7 +22,10 @@ static const char *const tokenize_examples[] = {
     "pith tokenize -p 'Hello world'", "One line per token: id and piece.",
     "pith tokenize --json -f book.txt > tokens.json", "Ids for a program, or for 'pith perplexity --tokens-file'.",
     NULL};
-static const char *const devices_examples[] = {"pith devices", "What --device accepts, with cores, memory and features.", NULL};
+static const char *const devices_examples[] = {
+    "pith devices", "What --device accepts, with memory, driver and features.",
+    "pith run --device gpu -p 'Why is the sky blue?'", "The best GPU; an error where there is none.",
+    NULL};
 static const char *const perplexity_examples[] = {
     "pith perplexity -f wiki.test.txt -c 2048", "Windows of 2048 tokens.",
     "pith perplexity -f book.txt --attn full --json > full.json", "A whole file as one sequence, by position.",
@@ -31,6 +34,7 @@ static const char *const perplexity_examples[] = {
 static const char *const bench_examples[] = {
     "pith bench", "Both attention methods at empty context.",
     "pith bench -p 512,4096 -n 32 -d 0,8192 --format csv > speed.csv", "How speed holds with depth.",
+    "pith bench --device gpu --profile", "Where the time goes, op by op, beside what the device does at best.",
     "pith bench --attn cca --kv-type f16,q8_0 --threads 4,8", "Every combination, in alternating runs.",
     NULL};
 static const char *const pull_examples[] = {
@@ -59,7 +63,12 @@ const cli_command cli_commands[] = {
      "Prints one token per line, its id and its bytes; with --json an object with the list \"tokens\".",
      tokenize_examples, cli_tokenize},
     {"devices", CLI_DEVICES, NULL, "list the devices that can compute",
-     "Lists what --device accepts.", devices_examples, cli_devices},
+     "Lists what --device accepts: the CPU, then discrete GPUs before integrated ones, software devices last, each with its "
+     "vendor, driver, memory and what it can do.\n\n"
+     "--device takes cpu, gpu (the first that is not software), an index, a PCI id, or any part of a name that fits one "
+     "device alone. A device that is not there is an error, never replaced by another.\n\n"
+     "tiles: sizes in which products of m tokens are computed, as measured on the first use of a GPU; 'pith bench --retune' "
+     "measures again.", devices_examples, cli_devices},
     {"perplexity", CLI_PERPLEXITY, NULL, "measure how well a model predicts a text",
      "Each file is one sequence, or with -c a series of windows that never cross the end of a file (a last short window counts "
      "when it has two tokens). Every token but the first of a window is scored with all the tokens before it in the window. "
@@ -69,6 +78,9 @@ const cli_command cli_commands[] = {
      "Runs every combination of the lists in turns, so that a machine that warms up or is disturbed treats them alike, and "
      "prints the median, the extremes and where the numbers come from. A test is named pp512 (read 512 tokens), tg32 (32 "
      "steps of one token), pp512@8192 (with 8192 tokens before it).\n\n"
+     "--profile adds a table per test: for each op of the graph its calls, its time on the device's clock, the bytes it has to "
+     "move and the products it has to compute per second, and how much of the device's best that is. The best is measured in "
+     "the same run: copying memory (the CPU: reading it), and the fastest product of large matrices.\n\n"
      "Models with random weights and without a vocabulary work as well: tokens then come from a fixed random series.",
      bench_examples, cli_bench},
     {"pull", CLI_PULL, "NAME", "get a model into the cache",

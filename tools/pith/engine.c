@@ -61,6 +61,7 @@ int cli_engine_open_backend(cli_engine *engine, const cli_args *args, int32_t th
         params.device = args->v[OPT_DEVICE].text;
     if (args->v[OPT_CPU_MASK].given)
         params.cpu_mask = (uint32_t)args->v[OPT_CPU_MASK].i;
+    params.retune = args->v[OPT_RETUNE].i != 0;
     params.exact = args->v[OPT_EXACT].i != 0;
     pith_status status = pith_backend_create(&params, &engine->backend);
     if (status == PITH_ERROR_NOT_FOUND) /* a device that was asked for and is absent is never replaced by another */
