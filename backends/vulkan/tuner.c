@@ -183,6 +183,25 @@ static pith_status race_class(struct race *r, int i, int j)
     return PITH_OK;
 }
 
+/* The pipelines, whose making has nothing to do with the race; the clock starts after them. */
+static pith_status race_prepare(struct race *r)
+{
+    pith_vk_backend *vk = r->product.vk;
+    int n;
+    const pith_vk_tile *tiles = pith_vk_tile_list(&n);
+    for (int t = 0; t < n; t++) {
+        pith_vk_tile tile = tiles[t];
+        uint32_t spec[PITH_VK_SPECS] = {0};
+        VkPipeline unused;
+        if (!pith_vk_tile_fits(&vk->device, r->product.k, &tile))
+            continue;
+        pith_vk_tile_spec(&vk->device, &tile, false, 0, spec);
+        PITH_TRY(pith_vk_pipeline_get(&vk->pipelines, tile.variant, spec, &unused));
+    }
+    r->begin_ns = pith_os_now_ns();
+    return PITH_OK;
+}
+
 /* Chunks of the usual sizes first and the longest products last, in case that time runs out. */
 static pith_status race_all(struct race *r)
 {
@@ -192,6 +211,7 @@ static pith_status race_all(struct race *r)
     r->product.tile = pith_vk_tile_list(&n)[n - 1];
     if (!pith_vk_tile_fits(&r->product.vk->device, r->product.k, &r->product.tile))
         return PITH_OK;
+    PITH_TRY(race_prepare(r));
     r->product.m = r->software ? SMALL_M : pith_vk_tuned_m[4];
     r->product.n = r->software ? SMALL_N : pith_vk_tuned_n[0];
     for (uint64_t begin = pith_os_now_ns(); !r->software && (double)(pith_os_now_ns() - begin) * 1e-9 < WARM_SECONDS;)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tile sizes by measurement. On first use of a device, driver and build, the tiles of pith_vk_tile_list race for a few
- * sizes of products, through the pipelines that products use, for PITH_VK_TUNE_SECONDS at most; what won is remembered
- * (cache.h) and goes before the rule of thumb in tune.c. Software devices are not worth the time. PITH_VK_TUNE in the
- * environment: 0 never, 1 on software devices too. */
+ * sizes of products, through the pipelines that products use, for PITH_VK_TUNE_SECONDS at most once these are made; what
+ * won is remembered (cache.h) and goes before the rule of thumb in tune.c. Software devices are not worth the time.
+ * PITH_VK_TUNE in the environment: 0 never, 1 on software devices too. */
 #ifndef PITH_VK_TUNER_H
 #define PITH_VK_TUNER_H
 

@@ -39,6 +39,7 @@ void pith_session_destroy(pith_session **session)
     pith_session *s = *session;
     if (!s)
         return;
+    pith_profile_destroy(&s->profile);
     if (s->exec)
         s->backend->fns->exec_destroy(&s->exec);
     pith_profile_destroy(&s->profile);

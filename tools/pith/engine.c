@@ -65,7 +65,7 @@ int cli_engine_open_backend(cli_engine *engine, const cli_args *args, int32_t th
     params.exact = args->v[OPT_EXACT].i != 0;
     pith_status status = pith_backend_create(&params, &engine->backend);
     if (status == PITH_ERROR_NOT_FOUND) /* a device that was asked for and is absent is never replaced by another */
-        return cli_error(CLI_MEMORY, "device: %s; 'pith devices' lists what there is", pith_last_error());
+        return cli_error(CLI_MEMORY, "%s", pith_last_error());
     return status == PITH_OK ? CLI_OK : cli_fail(status, "device");
 }
 
