@@ -65,14 +65,15 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
         if (pith_vk_tile_fits(d, k, &asked))
             return asked;
     }
-    bool found = false;
+    /* A software device has no use for large tiles, and compiles them for many seconds. */
+    bool found = false, software = d->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     for (int i = 0; i < N_TILES; i++) {
         pith_vk_tile t = matrix_tiles[i];
         if (!pith_vk_tile_fits(d, k, &t))
             continue;
         /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
-        bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2;
-        if (!found || !(tiles_of(&best, m, n) >= d->cores / 2 && m > best.bm / 2))
+        bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2 && !software;
+        if (!found || software || !(tiles_of(&best, m, n) >= d->cores / 2 && m > best.bm / 2))
             best = t;
         found = true;
         if (fills)
