@@ -18,7 +18,7 @@ ENV["HOME"] = HOME
 failures = 0
 
 
-def pith(*args, stdin=None, env=None, timeout=120):
+def pith(*args, stdin=None, env=None, timeout=300):
     """(exit code, stdout, stderr) of a run; text in and out."""
     if isinstance(stdin, str):
         stdin = stdin.encode()

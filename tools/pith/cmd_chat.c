@@ -191,7 +191,7 @@ static int talk(chat *c)
         int caught = cli_signals_caught();
         if (caught == SIGTERM || (caught == SIGINT && !terminal))
             break;
-        cli_signals_clear();
+        cli_signals_take();
         char *text = question_read(edit);
         if (!text) {
             if (terminal)

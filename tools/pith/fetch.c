@@ -43,10 +43,13 @@ static int process_run(char *const argv[], int *error)
     posix_spawnattr_destroy(&attributes);
     if (*error)
         return -1;
-    int status = 0, forwarded = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        if (cli_signals_caught() && !forwarded++)
-            kill(pid, cli_signals_caught());
+    cli_signals_child(pid);
+    siginfo_t ended; /* not yet reaped: the id stays the child's until the handler has forgotten it */
+    while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    cli_signals_child(0);
+    int status = 0;
+    waitpid(pid, &status, 0);
     return status;
 }
 

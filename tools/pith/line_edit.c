@@ -4,8 +4,9 @@
 #include "line_edit.h"
 
 #include "cli.h"
+#include "signals.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,8 +20,10 @@
 
 struct cli_line_edit {
     char *line;
-    size_t cap;
+    size_t n, cap;
     bool terminal;
+    char input[4096]; /* read and not yet given out: [input_at, input_end); libedit does not use it */
+    size_t input_at, input_end;
 #ifdef CLI_HAVE_LIBEDIT
     EditLine *el;
     History *history;
@@ -36,7 +39,7 @@ static char *prompt(EditLine *el)
     return text;
 }
 
-/* One character from the terminal. libedit's own reader goes on after a signal; here it ends the line. */
+/* One character from the terminal. libedit's own reader goes on after a signal; here one ends the line. */
 static int character_read(EditLine *el, wchar_t *out)
 {
     (void)el;
@@ -44,6 +47,8 @@ static int character_read(EditLine *el, wchar_t *out)
     memset(&state, 0, sizeof state);
     for (;;) {
         char byte;
+        if (!cli_signals_wait_input(STDIN_FILENO))
+            return -1;
         ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n <= 0)
             return (int)n;
@@ -123,10 +128,44 @@ cli_line_edit *cli_line_edit_open(void)
     return e;
 }
 
+/* A line from stdin without an editor; what comes after it waits in `input`. */
+static const char *line_read(cli_line_edit *e)
+{
+    e->n = 0;
+    for (;;) {
+        if (e->input_at == e->input_end) {
+            ssize_t got = cli_signals_wait_input(STDIN_FILENO) ? read(STDIN_FILENO, e->input, sizeof e->input) : -1;
+            if (got < 0 || (got == 0 && e->n == 0))
+                return NULL;
+            if (got == 0) /* a last line without its newline */
+                return e->line;
+            e->input_at = 0;
+            e->input_end = (size_t)got;
+        }
+        const char *begin = e->input + e->input_at, *newline = memchr(begin, '\n', e->input_end - e->input_at);
+        size_t n = newline ? (size_t)(newline - begin) : e->input_end - e->input_at;
+        if (e->n + n + 1 > e->cap) {
+            e->cap = 2 * (e->n + n + 1);
+            e->line = realloc(e->line, e->cap);
+            if (!e->line)
+                exit(cli_error(CLI_MEMORY, "no memory for a line of %zu bytes", e->n + n));
+        }
+        memcpy(e->line + e->n, begin, n);
+        e->n += n;
+        e->line[e->n] = '\0';
+        e->input_at += n + (newline != NULL);
+        if (newline)
+            return e->line;
+    }
+}
+
 const char *cli_line_edit_read(cli_line_edit *e)
 {
 #ifdef CLI_HAVE_LIBEDIT
     if (e->el && e->history) {
+        /* libedit draws the prompt first and takes the terminal out of line mode after it: Ctrl-D pressed in between
+         * would be lost. Here the prompt means that keys are listened to. */
+        el_set(e->el, EL_PREP_TERM, 1);
         int n = 0;
         const char *line = el_gets(e->el, &n);
         if (!line || n <= 0)
@@ -142,16 +181,7 @@ const char *cli_line_edit_read(cli_line_edit *e)
 #endif
     if (e->terminal)
         fputs("> ", stderr);
-    errno = 0;
-    ssize_t n = getline(&e->line, &e->cap, stdin);
-    if (n < 0) {
-        if (errno == EINTR)
-            clearerr(stdin);
-        return NULL;
-    }
-    if (n > 0 && e->line[n - 1] == '\n')
-        e->line[n - 1] = '\0';
-    return e->line;
+    return line_read(e);
 }
 
 void cli_line_edit_close(cli_line_edit **edit)

@@ -7,14 +7,22 @@
 
 #include <pith/pith.h>
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 void cli_signals_install(void);
 /* The session that the first signal cancels; NULL: none, back to ending the program. */
 void cli_signals_session(pith_session *session);
 /* True: the first signal is only counted (a child runs, a prompt waits), the second still ends the program. */
 void cli_signals_hold(bool hold);
-/* The last signal received since the last clear, 0: none. */
+/* The process that gets every signal too, also one that came just before this call; 0: none. */
+void cli_signals_child(pid_t pid);
+/* The last signal since the last take, 0: none. Take also forgets it: the next signal is the first again. */
 int cli_signals_caught(void);
-void cli_signals_clear(void);
+int cli_signals_take(void);
+/* Waits until fd can be read (or is at its end): true. False when a signal is caught, or was before the call: between
+ * looking and waiting none is lost, which a read that returns EINTR cannot promise. */
+bool cli_signals_wait_input(int fd);
 /* 130 or 143 for what was caught, else `code`. */
 int cli_signals_exit_code(int code);
 
