@@ -32,4 +32,4 @@ cmake --preset "$preset" -DPITH_TESTS=ON -DPython3_EXECUTABLE="$python" ${PITH_C
 say "building $preset"
 cmake --build --preset "$preset" >&2
 say "testing $preset"
-exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error "$@"
+exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j 2 "$@"

@@ -2,13 +2,13 @@
 /* Linked with --wrap=malloc,calloc,realloc: every allocation of the code under test passes through here. */
 #include "model/open_check.h"
 
-#include "base/os.h"
 #include "model/weights.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -93,7 +93,7 @@ static pith_status check(const void *data, size_t size, bool whole)
     pith_gguf *gguf = (pith_gguf *)&config; /* must be overwritten on failure too */
     if (size)
         memcpy(copy, data, size);
-    uint64_t start = pith_os_now_ns();
+    clock_t start = clock();
     pith_alloc_bytes = 0;
     pith_status status = pith_gguf_open_memory(copy, size, &gguf);
     if (status == PITH_OK) {
@@ -114,7 +114,7 @@ static pith_status check(const void *data, size_t size, bool whole)
         assert_null(gguf);
     }
     assert_true(pith_alloc_bytes < size + ((size_t)64 << 20));
-    assert_true(pith_os_now_ns() - start < 5000000000u);
+    assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
     if (status != PITH_OK)
         assert_true(strlen(pith_last_error()) > 10);
     pith_gguf_close(&gguf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening hostile bytes under watch: the copy that is opened ends exactly where the file does (so that a sanitizer sees
  * every read too far), allocations are counted and can be made to fail, and the promises that hold for every file are
- * asserted: less memory than the file's size + 64 MiB, less than 5 seconds, an explanation for every failure. */
+ * asserted: less memory than the file's size + 64 MiB, less than 5 seconds of the processor, an explanation for every failure. */
 #ifndef PITH_TESTS_OPEN_CHECK_H
 #define PITH_TESTS_OPEN_CHECK_H
 
