@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 
 from harness import HOME, MODEL, TINY, check, done, need_tiny, path, pith
@@ -25,6 +26,9 @@ check(code == 0 and err == "" and "chatml" in out and "memory: weights" in out, 
 i = report("info", *M)
 check(i["layers"] == 3 and i["vocabulary"] == 499 and i["context_length"] == 8192 and i["trained_with_cca"] is False
       and "tensors" not in i, "info JSON", i)
+said = re.findall(r"else (\w+)\.", " ".join(pith("help", "info")[1].split()))
+check(said[:6] == ["16", "1024", "4", "kv", "entropy", "pooled"] and i["attention"] ==
+      "cca, group %s, window %s, sinks %s, cores per %s head, bias %s, position %s" % tuple(said[:6]), "the help knows the defaults", said)
 i = report("info", *M, "--tensors", "-c", "4096", "--attn", "full")
 check(len(i["tensors"]) == 30 and i["context"] == 4096 and i["attention"] == "full", "info --tensors", i.keys())
 check(all(t["runs_as"] and t["type"] and t["bytes"] > 0 and len(t["shape"]) == 4 for t in i["tensors"]), "tensors", i["tensors"][0])
