@@ -44,7 +44,7 @@ void pith_vk_describe(const pith_vk_physical *p, uint32_t caps, pith_device_info
     *out = (pith_device_info){.cores = (int32_t)p->cores, .subgroup = (int32_t)p->subgroup, .subgroup_min = (int32_t)p->subgroup_min,
                               .subgroup_max = (int32_t)p->subgroup_max, .workgroup_max = (int32_t)l->maxComputeWorkGroupInvocations,
                               .shared_bytes = l->maxComputeSharedMemorySize, .binding_max_bytes = l->maxStorageBufferRange,
-                              .buffer_max_bytes = p->max_buffer, .memory_bytes = pith_vk_memory_free(p)};
+                              .buffer_max_bytes = p->max_buffer, .memory_bytes = pith_vk_memory_free(p, NULL)};
     snprintf(out->name, sizeof out->name, "%.127s", d->deviceName);
     snprintf(out->type, sizeof out->type, "%s", type_name(d->deviceType));
     vendor_name(d->vendorID, out->vendor, sizeof out->vendor);

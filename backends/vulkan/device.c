@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "device.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "coopmat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+void (*pith_vk_intercept)(struct VolkDeviceTable *fn);
 
 struct extensions {
     VkExtensionProperties *list;
@@ -113,6 +114,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     struct extensions e = extensions_get(handle);
     bool sm_count = has(&e, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), cu_count = has(&e, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME);
     bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    p->budget = has(&e, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     free(e.list);
     vkGetPhysicalDeviceProperties(handle, &p->properties);
     vkGetPhysicalDeviceMemoryProperties(handle, &p->memory);
@@ -125,8 +127,9 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = pci ? &bus : NULL};
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
     VkPhysicalDeviceShaderCorePropertiesAMD cu = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+    VkPhysicalDeviceMaintenance4Properties size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES, .pNext = &sizes};
     VkPhysicalDeviceMaintenance3Properties limits = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
-                                                     .pNext = v13 ? (void *)&sizes : sizes.pNext};
+                                                     .pNext = v13 ? (void *)&size : sizes.pNext};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &limits};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &driver};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
@@ -144,6 +147,8 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     p->driver = driver;
     p->driver.pNext = NULL;
     p->max_buffer = limits.maxMemoryAllocationSize;
+    if (size.maxBufferSize && (!p->max_buffer || size.maxBufferSize < p->max_buffer))
+        p->max_buffer = size.maxBufferSize;
     p->subgroup = p->subgroup_min = p->subgroup_max = subgroup.subgroupSize;
     if (v13 && sizes.minSubgroupSize) {
         p->subgroup_min = sizes.minSubgroupSize;
@@ -270,12 +275,18 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
                                      .ppEnabledExtensionNames = extensions};
+    out->ledger = pith_calloc(1, sizeof *out->ledger);
+    if (!out->ledger)
+        return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for a device");
     VkResult result = vkCreateDevice(physical->handle, &info, NULL, &out->handle);
     if (result != VK_SUCCESS) {
         out->handle = NULL;
+        pith_vk_device_destroy(out);
         return pith_vk_check(result, physical->properties.deviceName);
     }
     volkLoadDeviceTable(&out->fn, out->handle);
+    if (pith_vk_intercept)
+        pith_vk_intercept(&out->fn);
     out->fn.vkGetDeviceQueue(out->handle, physical->family, 0, &out->queue);
     return PITH_OK;
 }
@@ -285,15 +296,6 @@ void pith_vk_device_destroy(pith_vk_device *device)
     if (device->handle)
         device->fn.vkDestroyDevice(device->handle, NULL);
     device->handle = NULL;
-}
-
-uint64_t pith_vk_memory_free(const pith_vk_physical *p)
-{
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < p->memory.memoryHeapCount; i++)
-        if (p->memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
-            total += p->memory.memoryHeaps[i].size;
-    bool own = p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    uint64_t host = pith_os_memory_available_bytes();
-    return !own && host && host < total ? host : total;
+    free(device->ledger);
+    device->ledger = NULL;
 }

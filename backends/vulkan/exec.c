@@ -63,17 +63,38 @@ static pith_status measure(const pith_vk_backend *vk, const pith_plan *plan, pit
     return PITH_OK;
 }
 
-static uint64_t total_of(const pith_vk_sizes *s)
+/* Everything that prepare() makes, one list for it and for plans. */
+static void pieces_of(const pith_vk_sizes *s, pith_vk_piece *out)
 {
-    return s->arena + s->unpacked + s->act + s->parts + s->arrivals + 2 * s->state + s->tables + s->turns + 64 + s->result;
+    const pith_vk_piece list[PITH_VK_EXEC_BUFFERS] = {
+        {s->arena, PITH_VK_DEVICE}, {s->unpacked, PITH_VK_DEVICE}, {s->act, PITH_VK_DEVICE},    {s->parts, PITH_VK_DEVICE},
+        {s->arrivals, PITH_VK_DEVICE}, {s->tables, PITH_VK_DEVICE}, {s->turns, PITH_VK_DEVICE}, {s->state, PITH_VK_STATE},
+        {s->state, PITH_VK_STATE},  {64, PITH_VK_READBACK},      {s->result, PITH_VK_READBACK}};
+    memcpy(out, list, sizeof list);
+}
+
+static void buffers_of(pith_exec *e, pith_vk_buffer **out)
+{
+    pith_vk_buffer *const list[PITH_VK_EXEC_BUFFERS] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->arrivals, &e->tables, &e->turns,
+                                                        &e->state[0], &e->state[1], &e->result[0], &e->result[1]};
+    memcpy(out, list, sizeof list);
+}
+
+pith_status pith_vk_exec_pieces(const pith_vk_backend *vk, const pith_plan *plan, pith_vk_piece *pieces)
+{
+    pith_vk_sizes s;
+    PITH_TRY(measure(vk, plan, &s));
+    pieces_of(&s, pieces);
+    return PITH_OK;
 }
 
 pith_status pith_vk_exec_bytes(const pith_backend *b, const pith_plan *plan, size_t *out)
 {
-    pith_vk_sizes s;
+    pith_vk_piece pieces[PITH_VK_EXEC_BUFFERS];
     *out = 0;
-    PITH_TRY(measure(pith_vk_of_const(b), plan, &s));
-    *out = (size_t)total_of(&s);
+    PITH_TRY(pith_vk_exec_pieces(pith_vk_of_const(b), plan, pieces));
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
+        *out += (size_t)pieces[i].bytes;
     return PITH_OK;
 }
 
@@ -131,7 +152,6 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     *e = (pith_exec){.backend = vk, .plan = params->plan, .weights = params->weights, .kv = params->kv, .n_layers = params->n_layers,
                      .head_value = -1};
     pith_vk_sizes *s = &e->sizes;
-    const pith_vk_device *d = &vk->device;
     PITH_TRY_GOTO(measure(vk, params->plan, s));
     e->tables_pitch = tables_pitch(vk);
     e->base_offset = base_offset(vk, params->plan);
@@ -144,16 +164,13 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     for (int32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].stage == PITH_STAGE_HEAD)
             e->head_value = graph->nodes[i].dst;
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->arena, PITH_VK_DEVICE, &e->arena));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->unpacked, PITH_VK_DEVICE, &e->unpacked));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->act, PITH_VK_DEVICE, &e->act));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->parts, PITH_VK_DEVICE, &e->parts));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->arrivals, PITH_VK_DEVICE, &e->arrivals));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->tables, PITH_VK_DEVICE, &e->tables));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->turns, PITH_VK_DEVICE, &e->turns));
+    pith_vk_piece pieces[PITH_VK_EXEC_BUFFERS];
+    pith_vk_buffer *buffers[PITH_VK_EXEC_BUFFERS];
+    pieces_of(s, pieces);
+    buffers_of(e, buffers);
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
+        PITH_TRY_GOTO(pith_vk_buffer_create(&vk->device, pieces[i].bytes, pieces[i].usage, buffers[i]));
     for (int i = 0; i < 2; i++) {
-        PITH_TRY_GOTO(pith_vk_buffer_create(d, s->state, PITH_VK_STATE, &e->state[i]));
-        PITH_TRY_GOTO(pith_vk_buffer_create(d, i ? s->result : 64, PITH_VK_READBACK, &e->result[i]));
         memset(e->state[i].mapped, 0, s->state);
         memset(e->result[i].mapped, 0, 64);
     }
@@ -178,9 +195,9 @@ void pith_vk_exec_destroy(pith_exec **e_ptr)
     (void)pith_vk_transfer_flush(&vk->transfer);
     (void)pith_vk_queue_wait(&vk->queue, vk->queue.submitted);
     pith_vk_recordings_fini(e);
-    pith_vk_buffer *buffers[] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->arrivals, &e->tables, &e->turns,
-                                 &e->state[0], &e->state[1], &e->result[0], &e->result[1]};
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+    pith_vk_buffer *buffers[PITH_VK_EXEC_BUFFERS];
+    buffers_of(e, buffers);
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
         pith_vk_buffer_destroy(&vk->device, buffers[i]);
     free(e->table_of);
     free(e->node_ns);

@@ -123,6 +123,16 @@ typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and pre
     int32_t head_cols;      /* widest result of the head stage */
 } pith_vk_sizes;
 
+/* A buffer to be, for plans. */
+typedef struct pith_vk_piece {
+    uint64_t bytes;
+    pith_vk_usage usage;
+} pith_vk_piece;
+
+#define PITH_VK_EXEC_BUFFERS 11
+/* The buffers that prepare() makes, pieces[PITH_VK_EXEC_BUFFERS], in its order. */
+pith_status pith_vk_exec_pieces(const pith_vk_backend *vk, const pith_plan *plan, pith_vk_piece *pieces);
+
 struct pith_exec {
     pith_vk_backend *backend;
     const pith_plan *plan;
@@ -168,6 +178,10 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step);
 pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_rows, float *dst);
 bool pith_vk_timings_set(pith_exec *e, bool on);
 size_t pith_vk_timings(pith_exec *e, pith_timing *out, size_t cap);
+
+/* budget.c */
+pith_status pith_vk_memory_plan(const pith_backend *b, const pith_memory_need *need, pith_memory_plan *out);
+void pith_vk_memory_used(const pith_backend *b, uint64_t *now, uint64_t *peak);
 
 /* record.c, profile.c */
 pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pith_vk_recording **out);

@@ -238,16 +238,29 @@ typedef struct pith_session_params {
 
 PITH_API pith_session_params pith_session_params_default(const pith_model *model);
 
+#define PITH_MEMORY_HEAPS_MAX 16
+typedef struct pith_memory_heap { /* bytes */
+    uint64_t size, free, headroom, planned; /* fits: planned <= free - headroom */
+    bool on_device;
+} pith_memory_heap;
+
 typedef struct pith_memory_plan { /* bytes */
-    uint64_t weights, kv_raw, kv_cores, scratch, other, total;
+    uint64_t weights, kv_raw, kv_cores, scratch, staging, other, total;
     uint64_t kv_full_attention; /* what full attention would keep for the same context and type */
-    uint64_t available;         /* free on the device; 0: unknown */
+    uint64_t available;         /* free on the device, headroom off; 0: unknown */
     bool fits;
+    /* A device with heaps (a GPU): staging and these, else zeros. */
+    bool own_memory;            /* the device has memory of its own: `other`, the process's, is then not part of total */
+    uint64_t headroom;          /* kept clear, all heaps */
+    int32_t n_heaps;
+    pith_memory_heap heaps[PITH_MEMORY_HEAPS_MAX];
 } pith_memory_plan;
 
 /* What loading `model` on `backend` and one session of `params` take. Reads no weights. */
 PITH_API pith_status pith_memory_plan_make(const pith_model *model, const pith_backend *backend,
                                            const pith_session_params *params, pith_memory_plan *out);
+/* Bytes that `backend` holds on its device, now and at most so far; false: it computes in the process's own memory. */
+PITH_API bool pith_backend_memory_used(const pith_backend *backend, uint64_t *now, uint64_t *peak);
 
 /* Borrows `model` (loaded). Returns owned. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH (context > model's), NO_MEMORY. */
 PITH_API pith_status pith_session_create(pith_model *model, const pith_session_params *params, pith_session **out);

@@ -92,3 +92,11 @@ pith_status pith_backend_measure(pith_backend *backend, pith_ceilings *out)
         return pith_fail(PITH_ERROR_UNSUPPORTED, "%s: its ceilings cannot be measured", backend->describe);
     return backend->fns->ceilings(backend, out);
 }
+
+bool pith_backend_memory_used(const pith_backend *backend, uint64_t *now, uint64_t *peak)
+{
+    *now = *peak = 0;
+    if (backend->fns->memory_used)
+        backend->fns->memory_used(backend, now, peak);
+    return backend->fns->memory_used != NULL;
+}

@@ -81,6 +81,9 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
     cli_attention_text(&params->attn, attention, sizeof attention);
     json_t *memory = cli_plan_json(plan);
     json_object_set_new(memory, "peak", json_integer((json_int_t)cli_memory_peak_bytes()));
+    uint64_t now, peak;
+    if (pith_backend_memory_used(engine->backend, &now, &peak))
+        json_object_set_new(memory, "device_peak", json_integer((json_int_t)peak));
     json_t *root = json_pack(
         "{so ss si si sf sf sf so so si ss ss ss ss sI so}", "text", cli_json_bytes(answer->text ? answer->text : "", answer->n_text),
         "finish", cli_finish_name(r->finish), "prompt_tokens", r->n_prompt, "generated_tokens", r->n_generated,
@@ -98,7 +101,7 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
     return root;
 }
 
-static void summary_note(const pith_generate_result *r, const pith_generate_params *p, const pith_memory_plan *plan)
+static void summary_note(const pith_backend *backend, const pith_generate_result *r, const pith_generate_params *p, const pith_memory_plan *plan)
 {
     static const char *const why[] = {"", " (stopped at the limit of -n or -c)", " (stop text)", " (stopped)"};
     cli_note("prompt: %d tokens in %s, %.1f tokens/s; answer: %d tokens in %s, %.1f tokens/s%s", r->n_prompt,
@@ -107,8 +110,11 @@ static void summary_note(const pith_generate_result *r, const pith_generate_para
              why[r->finish]);
     if (p->sample.temperature > 0.0f)
         cli_note("sampling: seed %llu", (unsigned long long)p->sample.seed);
-    uint64_t peak = cli_memory_peak_bytes();
-    if (peak)
+    uint64_t peak = cli_memory_peak_bytes(), now, device;
+    if (pith_backend_memory_used(backend, &now, &device))
+        cli_note("memory: peak %s on the device, planned %s; %s in this process", cli_bytes(device), cli_bytes(plan->total - plan->other),
+                 cli_bytes(peak));
+    else if (peak)
         cli_note("memory: peak %s, planned %s", cli_bytes(peak), cli_bytes(plan->total));
 }
 
@@ -140,7 +146,7 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     if (code == CLI_OK && json)
         code = cli_json_print(result_json(engine, args, params, &generate, &result, plan, &answer), false);
     if (code == CLI_OK)
-        summary_note(&result, &generate, plan);
+        summary_note(engine->backend, &result, &generate, plan);
     cli_answer_free(&answer);
     free(bias);
     pith_session_destroy(&session);
