@@ -299,3 +299,34 @@ void pith_vk_device_destroy(pith_vk_device *device)
     free(device->ledger);
     device->ledger = NULL;
 }
+
+/* X(function, type of the object): what destroys. */
+#define DESTROYERS(X)                                                                                                                  \
+    X(vkDestroyBuffer, VkBuffer) X(vkFreeMemory, VkDeviceMemory) X(vkDestroyCommandPool, VkCommandPool)                                  \
+    X(vkDestroyDescriptorPool, VkDescriptorPool) X(vkDestroyDescriptorSetLayout, VkDescriptorSetLayout) X(vkDestroyPipeline, VkPipeline) \
+    X(vkDestroyPipelineCache, VkPipelineCache) X(vkDestroyPipelineLayout, VkPipelineLayout) X(vkDestroyQueryPool, VkQueryPool)           \
+    X(vkDestroySemaphore, VkSemaphore) X(vkDestroyShaderModule, VkShaderModule)
+
+#define X(name, type)                                                                                     \
+    static VKAPI_ATTR void VKAPI_CALL keep_##name(VkDevice d, type object, const VkAllocationCallbacks *a) \
+    {                                                                                                     \
+        (void)d, (void)object, (void)a;                                                                   \
+    }
+DESTROYERS(X)
+#undef X
+
+static VKAPI_ATTR void VKAPI_CALL keep_device(VkDevice d, const VkAllocationCallbacks *a)
+{
+    (void)d, (void)a;
+}
+
+void pith_vk_device_abandon(pith_vk_device *device)
+{
+    VkInstance held;
+    if (!device->handle || device->fn.vkDestroyDevice == keep_device || pith_vk_instance_acquire(&held) != PITH_OK)
+        return;
+#define X(name, type) device->fn.name = keep_##name;
+    DESTROYERS(X)
+#undef X
+    device->fn.vkDestroyDevice = keep_device;
+}

@@ -71,6 +71,9 @@ size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t 
 /* hide: comma-separated names of PITH_VK_CAP_MAP, "all" for every one, NULL for none. Errors: INVALID_ARGUMENT, DEVICE. */
 pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *hide, pith_vk_device *out);
 void pith_vk_device_destroy(pith_vk_device *device);
+/* From now on nothing of this device is destroyed: its work may still be running, or never end. What it holds stays
+ * taken until the process ends, and so does the instance. */
+void pith_vk_device_abandon(pith_vk_device *device);
 /* "fp16,int8,subgroup" of a mask. */
 void pith_vk_caps_describe(uint32_t caps, char *text, size_t size);
 #endif

@@ -24,6 +24,9 @@ typedef struct pith_vk_backend {
     uint64_t slab_max;      /* bytes of one slab of a weight */
     uint64_t scratch_max;   /* bytes of unpacked weights at a time */
     bool retune;            /* once, when weights come */
+    pith_vk_physical physical; /* and this: what a lost device is taken anew from */
+    char hide[128];
+    uint64_t patience_ns;
 } pith_vk_backend;
 
 static inline pith_vk_backend *pith_vk_of(pith_backend *b) { return (pith_vk_backend *)b; }
@@ -39,6 +42,7 @@ struct pith_buf {
 typedef struct pith_vk_backend_params {
     const char *hide;       /* device.h; NULL: PITH_VK_HIDE of the environment */
     uint64_t slab_max, scratch_max;
+    uint64_t patience_ns;   /* queue.h */
     int threads;
     bool retune;            /* measure tiles anew, whatever is remembered */
 } pith_vk_backend_params;

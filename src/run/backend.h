@@ -52,6 +52,9 @@ typedef struct pith_timing {
 typedef struct pith_backend_fns {
     const char *name;
     void (*destroy)(pith_backend *b);
+    /* Optional, NULL: cannot. Takes a device anew that was lost (DEVICE from run, read or a buffer's function), after all
+     * that it held for others was destroyed. Errors: DEVICE, NO_MEMORY. */
+    pith_status (*rebuild)(pith_backend *b);
 
     /* Can this node run here? Asked once, while a session is made; on false says why in pith_last_error(). */
     bool (*supports)(const pith_backend *b, const pith_node *node, const pith_weight_desc *weights);
@@ -102,6 +105,7 @@ struct pith_backend {
     const pith_backend_fns *fns;
     char describe[256];
     pith_device_info info;
+    pith_backend_params params; /* as asked for; `device` NULL */
 };
 
 /* Backends of this build (backend_list.c). */

@@ -37,12 +37,8 @@ static bool contains(const char *text, const char *part)
     return n == 0;
 }
 
-pith_status pith_backend_create(const pith_backend_params *params, pith_backend **out)
+static pith_status create(const pith_backend_params *params, pith_backend **out)
 {
-    *out = NULL;
-    pith_backend_params defaults = pith_backend_params_default();
-    if (!params)
-        params = &defaults;
     if (params->threads < 0 || params->threads > 1024)
         return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "threads: expected 0 to 1024, got %d", params->threads);
     const char *device = params->device ? params->device : "cpu";
@@ -66,6 +62,16 @@ pith_status pith_backend_create(const pith_backend_params *params, pith_backend 
     if (named)
         return pith_cpu_backend_create(params, out);
     return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected one that `pith devices` lists (cpu: %s), got '%s'", cpu.name, device);
+}
+
+pith_status pith_backend_create(const pith_backend_params *params, pith_backend **out)
+{
+    *out = NULL;
+    pith_backend_params p = params ? *params : pith_backend_params_default();
+    PITH_TRY(create(&p, out));
+    p.device = NULL;
+    (*out)->params = p;
+    return PITH_OK;
 }
 
 void pith_backend_destroy(pith_backend **backend)

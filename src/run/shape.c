@@ -113,7 +113,8 @@ static pith_status full_bytes(const pith_model *model, const pith_session_params
 /* What is free and whether it suffices, as the device says; a device without heaps uses the process's memory. */
 static pith_status device_plan(const pith_model *model, const pith_backend *backend, const pith_session_shape *shape, pith_memory_plan *out)
 {
-    const uint64_t logits = (uint64_t)PITH_HEAD_ROWS * (uint64_t)model->config.n_vocab * sizeof(float);
+    const uint64_t own = (uint64_t)PITH_HEAD_ROWS * (uint64_t)model->config.n_vocab * sizeof(float) +
+                         (uint64_t)shape->params.context * sizeof(int32_t); /* the session's: logits, tokens */
     if (backend->fns->memory_plan) {
         size_t *kv = pith_calloc((size_t)model->config.n_layer, sizeof *kv);
         if (!kv)
@@ -125,13 +126,13 @@ static pith_status device_plan(const pith_model *model, const pith_backend *back
         pith_status status = backend->fns->memory_plan(backend, &need, out);
         free(kv);
         PITH_TRY(status);
-        out->scratch += out->own_memory ? 0 : logits;
+        out->scratch += out->own_memory ? 0 : own;
     } else {
         size_t weights, exec;
         PITH_TRY(backend->fns->weights_bytes(backend, model->table, model->n_table, &weights));
         PITH_TRY(backend->fns->exec_bytes(backend, &shape->plan, &exec));
         out->weights = weights;
-        out->scratch = exec + logits;
+        out->scratch = exec + own;
     }
     /* What the process holds already (program, vocabulary, file tables), unless the weights are part of it. */
     out->other = model->store || out->own_memory ? 0 : pith_os_memory_resident_bytes();

@@ -99,7 +99,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, uint32_t n, const Vk
     fault.n_submit++;
     for (int i = 0; i < 3; i++)
         if (fault.n_submit == fault.lose[i])
-            lost = true;
+            lost = real.vkQueueWaitIdle(queue) == VK_SUCCESS; /* a lost device runs nothing */
     if (lost)
         return VK_ERROR_DEVICE_LOST;
     if (fault.n_submit == fault.hang)

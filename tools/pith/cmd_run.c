@@ -73,7 +73,7 @@ static int context_choose(cli_engine *engine, const cli_args *args, size_t n_pro
     return CLI_OK;
 }
 
-static json_t *result_json(const cli_engine *engine, const cli_args *args, const pith_session_params *params,
+static json_t *result_json(const cli_engine *engine, const char *device, const cli_args *args, const pith_session_params *params,
                            const pith_generate_params *generate, const pith_generate_result *r, const pith_memory_plan *plan,
                            cli_answer *answer)
 {
@@ -90,7 +90,7 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
         "load_seconds", engine->load_seconds, "prompt_seconds", r->prompt_seconds, "generate_seconds", r->generate_seconds,
         "prompt_tokens_per_second", cli_json_real(r->n_prompt / r->prompt_seconds), "generated_tokens_per_second",
         cli_json_real(r->n_generated / r->generate_seconds), "context", params->context, "attention", attention, "kv_type",
-        cli_kv_name(params->kv_type), "device", pith_backend_describe(engine->backend), "model", engine->path, "seed",
+        cli_kv_name(params->kv_type), "device", device, "model", engine->path, "seed",
         (json_int_t)generate->sample.seed, "memory", memory);
     json_t *ids = json_array();
     for (size_t i = 0; i < answer->n_ids; i++)
@@ -138,13 +138,13 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     cli_signals_hold(true);
     cli_signals_session(NULL);
     cli_answer_end(&answer);
-    int code = status == PITH_OK || status == PITH_ERROR_CANCELLED ? CLI_OK : cli_fail(status, "run");
+    int code = status == PITH_OK || status == PITH_ERROR_CANCELLED ? CLI_OK : cli_engine_fail(status, "run");
     if (status == PITH_ERROR_CANCELLED) {
         result.finish = PITH_FINISH_CANCELLED;
         result.n_prompt = pith_session_position(session); /* how far it came */
     }
     if (code == CLI_OK && json)
-        code = cli_json_print(result_json(engine, args, params, &generate, &result, plan, &answer), false);
+        code = cli_json_print(result_json(engine, pith_session_device(session), args, params, &generate, &result, plan, &answer), false);
     if (code == CLI_OK)
         summary_note(engine->backend, &result, &generate, plan);
     cli_answer_free(&answer);
