@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A Vulkan device as a backend: creation, buffers, the vtable. */
+#include "selftest.h"
 #include "tuner.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -12,6 +13,7 @@
 static pith_status open_device(pith_vk_backend *vk)
 {
     PITH_TRY(pith_vk_device_create(&vk->physical, vk->hide, &vk->device));
+    vk->device.caps &= ~vk->caps_off;
     pith_vk_tuner_load(&vk->physical, &vk->device.tuned);
     PITH_TRY(pith_vk_queue_init(&vk->queue, &vk->device, vk->patience_ns));
     PITH_TRY(pith_vk_pipelines_init(&vk->pipelines, &vk->device));
@@ -31,6 +33,12 @@ static void shut_device(pith_vk_backend *vk)
     pith_vk_device_destroy(&vk->device);
 }
 
+pith_status pith_vk_reopen(pith_vk_backend *vk)
+{
+    shut_device(vk);
+    return open_device(vk);
+}
+
 static void vk_destroy(pith_backend *b)
 {
     pith_vk_backend *vk = pith_vk_of(b);
@@ -47,8 +55,7 @@ static pith_status vk_rebuild(pith_backend *b)
     if (vk->device.ledger && vk->device.ledger->n > own)
         return pith_fail(PITH_ERROR_DEVICE, "vulkan: %s cannot be taken anew: %d buffers of other models or sessions lie there",
                          vk->physical.properties.deviceName, vk->device.ledger->n - own);
-    shut_device(vk);
-    return open_device(vk);
+    return pith_vk_reopen(vk);
 }
 
 static bool vk_supports(const pith_backend *b, const pith_node *node, const pith_weight_desc *weights)
@@ -153,6 +160,7 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
         return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the backend");
     }
     const char *hide = params->hide ? params->hide : getenv("PITH_VK_HIDE");
+    vk->base.fns = &vk_fns;
     vk->physical = *physical;
     vk->retune = params->retune;
     vk->patience_ns = params->patience_ns;
@@ -166,13 +174,14 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
     vk->slab_max = params->slab_max && params->slab_max < most ? params->slab_max : most;
     most = most < ((uint64_t)256 << 20) ? most : (uint64_t)256 << 20;
     vk->scratch_max = params->scratch_max && params->scratch_max < most ? params->scratch_max : most;
+    if (params->selftest)
+        PITH_TRY_GOTO(pith_vk_selftest(vk));
 
     char caps[128];
     pith_vk_caps_describe(vk->device.caps, caps, sizeof caps);
     snprintf(vk->base.describe, sizeof vk->base.describe, "vulkan: %.72s, %.24s %.48s, %.96s", physical->properties.deviceName,
              physical->driver.driverName, physical->driver.driverInfo, caps);
     pith_vk_describe(physical, vk->device.caps, &vk->base.info);
-    vk->base.fns = &vk_fns;
     *out = &vk->base;
     return PITH_OK;
 fail:

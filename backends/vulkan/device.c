@@ -102,10 +102,11 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(INTDOT);
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
+    caps |= PITH_VK_CAP(HALF);
     if (matrix && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
         caps |= PITH_VK_CAP(COOPMAT);
-    return caps;
+    return pith_vk_caps_close(caps);
 }
 
 static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_physical *p)
@@ -195,6 +196,15 @@ size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t 
     return count;
 }
 
+uint32_t pith_vk_caps_close(uint32_t caps)
+{
+    if (!(caps & PITH_VK_CAP(FP16)) || !(caps & PITH_VK_CAP(SUBGROUP)))
+        caps &= ~PITH_VK_CAP(HALF);
+    if (!(caps & PITH_VK_CAP(FP16)))
+        caps &= ~PITH_VK_CAP(COOPMAT);
+    return caps;
+}
+
 void pith_vk_caps_describe(uint32_t caps, char *text, size_t size)
 {
     static const char *const names[] = {
@@ -237,8 +247,7 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
 {
     *out = (pith_vk_device){.physical = *physical, .caps = physical->caps};
     PITH_TRY(hide_parse(hide, &out->caps));
-    if (!(out->caps & PITH_VK_CAP(FP16)))
-        out->caps &= ~PITH_VK_CAP(COOPMAT);
+    out->caps = pith_vk_caps_close(out->caps);
     const VkPhysicalDeviceLimits *limits = &physical->properties.limits;
     out->shared_bytes = limits->maxComputeSharedMemorySize;
     out->range_max = limits->maxStorageBufferRange;

@@ -13,6 +13,7 @@
     X(INT8, "int8", "byte arithmetic")                                                \
     X(INTDOT, "intdot", "packed integer dot products")                                \
     X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
+    X(HALF, "half", "mat-vec in halves")                                              \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
     X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
     X(TIMESTAMPS, "timestamps", "timestamp queries")
@@ -74,6 +75,8 @@ void pith_vk_device_destroy(pith_vk_device *device);
 /* From now on nothing of this device is destroyed: its work may still be running, or never end. What it holds stays
  * taken until the process ends, and so does the instance. */
 void pith_vk_device_abandon(pith_vk_device *device);
+/* Without what needs something that is not there. */
+uint32_t pith_vk_caps_close(uint32_t caps);
 /* "fp16,int8,subgroup" of a mask. */
 void pith_vk_caps_describe(uint32_t caps, char *text, size_t size);
 #endif

@@ -27,6 +27,8 @@ typedef struct pith_vk_backend {
     pith_vk_physical physical; /* and this: what a lost device is taken anew from */
     char hide[128];
     uint64_t patience_ns;
+    uint32_t caps_off;      /* what the self-test found wrong, with what depends on it */
+    bool testing;           /* the self-test runs */
 } pith_vk_backend;
 
 static inline pith_vk_backend *pith_vk_of(pith_backend *b) { return (pith_vk_backend *)b; }
@@ -44,6 +46,7 @@ typedef struct pith_vk_backend_params {
     uint64_t slab_max, scratch_max;
     uint64_t patience_ns;   /* queue.h */
     int threads;
+    bool selftest;          /* selftest.h */
     bool retune;            /* measure tiles anew, whatever is remembered */
 } pith_vk_backend_params;
 

@@ -112,6 +112,7 @@ typedef struct pith_device_info {
     char pci[16];         /* "0000:01:00.0" */
     char features[256];   /* comma-separated: instruction sets; arithmetic and subgroup operations */
     char matrix[32];      /* "16x16x16", of the matrix units in use */
+    char self_test[128];  /* at its first use, all features on: "passed", "failed: without coopmat", "not run yet" */
     char tiles[512];      /* chosen by measurement: "m 512 n 4096: 128x128x32 210 TFLOP/s; ..." */
     int32_t cores;        /* physical cores usable; compute units */
     int32_t threads;      /* of a backend on the CPU */
