@@ -159,7 +159,9 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
         pith_vk_instance_release();
         return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the backend");
     }
-    const char *hide = params->hide ? params->hide : getenv("PITH_VK_HIDE");
+    const char *hide = params->safe ? "all" : params->hide ? params->hide : getenv("PITH_VK_HIDE");
+    vk->safe = params->safe;
+    pith_vk_pace_init(&vk->pace, physical, params->safe);
     vk->base.fns = &vk_fns;
     vk->physical = *physical;
     vk->retune = params->retune;

@@ -4,6 +4,7 @@
  * number to memory that the host reads: a wait that returned does not prove that the work ran, the number does. */
 #include "vulkan.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -179,6 +180,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->act, 0, e->act.bytes, 0));
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->arrivals, 0, e->arrivals.bytes, 0));
     PITH_TRY_GOTO(tables_write(e));
+    PITH_TRY_GOTO(pith_vk_clock_init(e));
     PITH_TRY_GOTO(pith_vk_recordings_warm(e));
     *out = e;
     return PITH_OK;
@@ -221,6 +223,7 @@ static pith_status settle(pith_exec *e, int stage)
         return pith_vk_queue_lose(&e->backend->queue, reason);
     }
     pith_vk_timings_collect(e);
+    pith_vk_clock_collect(e, stage);
     return PITH_OK;
 }
 
@@ -251,11 +254,23 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
     PITH_TRY(pith_vk_recording_get(e, step->stage, n, &r));
     e->epoch[step->stage]++;
     state_write(e, step);
+    e->begin_ns[step->stage] = queue->done == queue->submitted ? pith_os_now_ns() : 0;
+    double queued = 0;
     for (int32_t i = 0; i < r->n_cmds; i++) {
         pith_vk_cmd *cmd = &r->cmds[i];
         PITH_TRY(pith_vk_queue_submit(queue, &cmd, 1));
         e->value[step->stage] = cmd->value;
+        queued += r->n_cmds > 1 ? pith_vk_pace_seconds(&e->backend->pace, cmd->flop) : 0;
+        if (queued <= PITH_VK_QUEUED_S)
+            continue;
+        PITH_TRY(pith_vk_queue_wait(queue, cmd->value - 1)); /* the device still has this one to do */
+        queued = 0;
+        if (step->cancel && atomic_load_explicit(step->cancel, memory_order_relaxed)) {
+            PITH_TRY(pith_vk_queue_wait(queue, queue->submitted)); /* at most one more */
+            return PITH_ERROR_CANCELLED;
+        }
     }
+    e->last[step->stage] = r;
     e->pending[step->stage] = true;
     if (step->stage == PITH_STAGE_HEAD)
         e->head_rows = n;

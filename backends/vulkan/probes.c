@@ -64,7 +64,7 @@ struct products {
     float x[MANY][COLS];
     uint8_t bytes[TYPES][ROWS * COLS * 2];
     float values[TYPES][ROWS][COLS];
-    float got[MANY][PARTS][ROWS];
+    float got[MANY * PARTS * ROWS];
 };
 
 /* Random codes with scales of about 1/16, some of them large; f16 elements alike. */
@@ -100,7 +100,7 @@ static struct products *products_make(void)
 }
 
 /* Element by element: halves in both factors, with room for another order of sums and for halves in the middle. */
-static bool products_right(const struct products *p, int type, int32_t first, int32_t n)
+static bool products_right(const struct products *p, int type, int part, int parts, int32_t first, int32_t n)
 {
     for (int32_t t = 0; t < n; t++)
         for (int32_t r = 0; r < ROWS; r++) {
@@ -110,22 +110,22 @@ static bool products_right(const struct products *p, int type, int32_t first, in
                 sum += term;
                 magnitude += fabs(term);
             }
-            if (!(fabs(p->got[t][type % PARTS][r] - sum) <= magnitude * 0x1p-10 + 1e-5))
+            if (!(fabs(p->got[(t * parts + part) * ROWS + r] - sum) <= magnitude * 0x1p-10 + 1e-5))
                 return false;
         }
     return true;
 }
 
-static pith_status products_graph(struct rig *r, const struct products *p, int type0, pith_weight_desc *weights, int32_t *result)
+static pith_status products_graph(struct rig *r, const struct products *p, int type0, int parts, pith_weight_desc *weights, int32_t *result)
 {
     weights[0] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, MANY, COLS, p->x}}};
-    weights[1] = (pith_weight_desc){PITH_WEIGHT_MATRIX, PARTS, {{0}}};
-    for (int i = 0; i < PARTS; i++)
+    weights[1] = (pith_weight_desc){PITH_WEIGHT_MATRIX, parts, {{0}}};
+    for (int i = 0; i < parts; i++)
         weights[1].parts[i] = (pith_weight_part){"w", types[type0 + i], ROWS, COLS, p->bytes[type0 + i]};
     pith_graph_init(&r->graph, weights, 2);
     int32_t ids = pith_graph_input(&r->graph, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
     int32_t x = pith_graph_value(&r->graph, "x", PITH_DTYPE_F32, PITH_ROWS_TOKENS, COLS);
-    *result = pith_graph_value(&r->graph, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, PARTS * ROWS);
+    *result = pith_graph_value(&r->graph, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, parts * ROWS);
     pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = x, .layer = -1};
     PITH_TRY(pith_graph_add(&r->graph, &node));
     node = (pith_node){.op = PITH_OP_MATMUL, .src = x, .dst = *result, .layer = 0};
@@ -134,23 +134,24 @@ static pith_status products_graph(struct rig *r, const struct products *p, int t
     return pith_graph_add(&r->graph, &node);
 }
 
-/* Chunks of n tokens from the first `runs` positions on, with every type. */
-static pith_status products_run(pith_vk_backend *vk, struct products *p, int32_t n, int32_t runs, bool *good)
+/* Chunks of n tokens from the first `runs` positions on, with the first n_types. */
+static pith_status products_run(pith_vk_backend *vk, struct products *p, int n_types, int32_t n, int32_t runs, bool *good)
 {
     pith_status status = PITH_OK;
-    for (int type0 = 0; type0 < TYPES && status == PITH_OK && *good; type0 += PARTS) {
+    for (int type0 = 0; type0 < n_types && status == PITH_OK && *good; type0 += PARTS) {
         struct rig r = {.vk = vk};
         pith_weight_desc weights[2] = {0};
         int32_t result;
-        status = products_graph(&r, p, type0, weights, &result);
+        int parts = n_types - type0 < PARTS ? n_types - type0 : PARTS;
+        status = products_graph(&r, p, type0, parts, weights, &result);
         if (status == PITH_OK)
             status = rig_take(&r, weights, 2, n, NULL);
         for (int32_t first = 0; first < runs && status == PITH_OK; first++) {
             status = rig_run(&r, first, n);
             if (status == PITH_OK)
-                status = pith_vk_read(r.exec, result, 0, n, p->got[0][0]);
-            for (int i = 0; i < PARTS && status == PITH_OK; i++)
-                *good = *good && products_right(p, type0 + i, first, n);
+                status = pith_vk_read(r.exec, result, 0, n, p->got);
+            for (int i = 0; i < parts && status == PITH_OK; i++)
+                *good = *good && products_right(p, type0 + i, i, parts, first, n);
         }
         rig_fini(&r);
     }
@@ -163,12 +164,13 @@ static pith_status vector_check(pith_vk_backend *vk, bool *good)
     if (!p)
         return PITH_ERROR_NO_MEMORY;
     *good = true;
-    pith_status status = products_run(vk, p, 1, 3, good);
+    pith_status status = products_run(vk, p, TYPES, 1, 3, good);
     free(p);
     return status;
 }
 
-/* Many tokens with every tile that the device has; without matrix units, once. */
+/* Many tokens: all types with one tile, one type with the other tiles that the device has. Software, which takes minutes
+ * to compile them, with the smallest alone. */
 static pith_status matrix_check(pith_vk_backend *vk, bool *good)
 {
     const pith_vk_tuned before = vk->device.tuned;
@@ -179,13 +181,15 @@ static pith_status matrix_check(pith_vk_backend *vk, bool *good)
         return PITH_ERROR_NO_MEMORY;
     pith_status status = PITH_OK;
     *good = true;
-    for (int i = 0; i < n && *good && status == PITH_OK; i++) {
+    bool all = true, software = vk->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    for (int i = software ? n - 1 : 0; i < n && *good && status == PITH_OK; i++) {
         pith_vk_tile tile = tiles[i];
         if (pith_vk_has_coopmat(&vk->device) && !pith_vk_tile_fits(&vk->device, COLS, &tile))
             continue;
         for (int c = 0; c < PITH_VK_TUNED_M * PITH_VK_TUNED_N; c++)
             vk->device.tuned.tile[c / PITH_VK_TUNED_N][c % PITH_VK_TUNED_N] = i + 1;
-        status = products_run(vk, p, MANY, 1, good);
+        status = products_run(vk, p, all ? TYPES : 1, MANY, 1, good);
+        all = false;
         if (!pith_vk_has_coopmat(&vk->device))
             break;
     }

@@ -83,6 +83,7 @@ typedef struct pith_backend_params {
     bool exact;         /* weights are expanded to f32 and activations never rounded: several times the memory and the
                            time, for comparing methods and engines to more digits than 8-bit activations allow */
     pith_on_loss on_loss;
+    bool safe;          /* a GPU without any optional feature, and in short pieces of work */
 } pith_backend_params;
 
 enum { PITH_CPU_SCALAR = 0, PITH_CPU_AVX2 = 1, PITH_CPU_AVX512 = 2, PITH_CPU_VNNI = 4, PITH_CPU_BF16 = 8 };

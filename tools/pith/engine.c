@@ -63,6 +63,7 @@ int cli_engine_open_backend(cli_engine *engine, const cli_args *args, int32_t th
         params.cpu_mask = (uint32_t)args->v[OPT_CPU_MASK].i;
     params.retune = args->v[OPT_RETUNE].i != 0;
     params.on_loss = args->v[OPT_ON_DEVICE_LOSS].i == 1 ? PITH_ON_LOSS_CPU : PITH_ON_LOSS_FAIL;
+    params.safe = args->v[OPT_SAFE].i != 0;
     params.exact = args->v[OPT_EXACT].i != 0;
     pith_status status = pith_backend_create(&params, &engine->backend);
     if (status == PITH_ERROR_NOT_FOUND) /* a device that was asked for and is absent is never replaced by another */
@@ -132,7 +133,7 @@ int cli_engine_fail(pith_status status, const char *what)
 {
     int code = cli_fail(status, "%s", what);
     if (status == PITH_ERROR_DEVICE)
-        cli_note("note: a smaller --chunk makes shorter work; --on-device-loss cpu goes on on the CPU by itself, --device cpu begins there");
+        cli_note("note: --safe uses no optional feature and short work; --on-device-loss cpu goes on on the CPU by itself");
     return code;
 }
 
