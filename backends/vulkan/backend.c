@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A Vulkan device as a backend: creation, buffers, the vtable. */
+#include "selftest.h"
 #include "tuner.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -8,19 +9,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void vk_destroy(pith_backend *b)
+/* Takes the device and what every use of it needs. Undone by shut(), also after a failure. */
+static pith_status open_device(pith_vk_backend *vk)
 {
-    pith_vk_backend *vk = pith_vk_of(b);
-    (void)pith_vk_transfer_flush(&vk->transfer);
-    if (vk->queue.device && !vk->queue.lost)
-        (void)vk->device.fn.vkDeviceWaitIdle(vk->device.handle);
+    PITH_TRY(pith_vk_device_create(&vk->physical, vk->hide, &vk->device));
+    vk->device.caps &= ~vk->caps_off;
+    pith_vk_tuner_load(&vk->physical, &vk->device.tuned);
+    PITH_TRY(pith_vk_queue_init(&vk->queue, &vk->device, vk->patience_ns));
+    PITH_TRY(pith_vk_pipelines_init(&vk->pipelines, &vk->device));
+    return pith_vk_transfer_init(&vk->transfer, &vk->device, &vk->pipelines, &vk->queue);
+}
+
+static void shut_device(pith_vk_backend *vk)
+{
+    if (vk->queue.device) {
+        (void)pith_vk_transfer_flush(&vk->transfer);
+        if (!vk->queue.lost)
+            (void)pith_vk_queue_wait(&vk->queue, vk->queue.submitted); /* not DeviceWaitIdle: that one has no end */
+    }
     pith_vk_transfer_fini(&vk->transfer);
     pith_vk_pipelines_fini(&vk->pipelines);
     pith_vk_queue_fini(&vk->queue);
     pith_vk_device_destroy(&vk->device);
+}
+
+pith_status pith_vk_reopen(pith_vk_backend *vk)
+{
+    shut_device(vk);
+    return open_device(vk);
+}
+
+static void vk_destroy(pith_backend *b)
+{
+    pith_vk_backend *vk = pith_vk_of(b);
+    shut_device(vk);
     pith_pool_destroy(&vk->pool);
     pith_vk_instance_release();
     free(vk);
+}
+
+static pith_status vk_rebuild(pith_backend *b)
+{
+    pith_vk_backend *vk = pith_vk_of(b);
+    int32_t own = 3; /* staging's buffers */
+    if (vk->device.ledger && vk->device.ledger->n > own)
+        return pith_fail(PITH_ERROR_DEVICE, "vulkan: %s cannot be taken anew: %d buffers of other models or sessions lie there",
+                         vk->physical.properties.deviceName, vk->device.ledger->n - own);
+    return pith_vk_reopen(vk);
 }
 
 static bool vk_supports(const pith_backend *b, const pith_node *node, const pith_weight_desc *weights)
@@ -91,6 +126,7 @@ static const pith_backend_fns vk_fns = {
     .name = "vulkan",
     .destroy = vk_destroy,
     .supports = vk_supports,
+    .rebuild = vk_rebuild,
     .buf_create = vk_buf_create,
     .buf_destroy = vk_buf_destroy,
     .buf_write = vk_buf_write,
@@ -101,6 +137,8 @@ static const pith_backend_fns vk_fns = {
     .weights_destroy = pith_vk_weights_destroy,
     .weights_layout = pith_vk_weights_layout,
     .exec_bytes = pith_vk_exec_bytes,
+    .memory_plan = pith_vk_memory_plan,
+    .memory_used = pith_vk_memory_used,
     .prepare = pith_vk_prepare,
     .exec_destroy = pith_vk_exec_destroy,
     .run = pith_vk_run,
@@ -121,25 +159,31 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
         pith_vk_instance_release();
         return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the backend");
     }
-    const char *hide = params->hide ? params->hide : getenv("PITH_VK_HIDE");
-    PITH_TRY_GOTO(pith_vk_device_create(physical, hide, &vk->device));
-    pith_vk_tuner_load(physical, &vk->device.tuned);
+    const char *hide = params->safe ? "all" : params->hide ? params->hide : getenv("PITH_VK_HIDE");
+    vk->safe = params->safe;
+    pith_vk_pace_init(&vk->pace, physical, params->safe);
+    vk->base.fns = &vk_fns;
+    vk->physical = *physical;
     vk->retune = params->retune;
-    PITH_TRY_GOTO(pith_vk_queue_init(&vk->queue, &vk->device));
-    PITH_TRY_GOTO(pith_vk_pipelines_init(&vk->pipelines, &vk->device));
-    PITH_TRY_GOTO(pith_vk_transfer_init(&vk->transfer, &vk->device, &vk->pipelines, &vk->queue));
+    vk->patience_ns = params->patience_ns;
+    if (snprintf(vk->hide, sizeof vk->hide, "%s", hide ? hide : "") >= (int)sizeof vk->hide) {
+        status = pith_fail(PITH_ERROR_INVALID_ARGUMENT, "vulkan: hide: expected at most %zu characters", sizeof vk->hide - 1);
+        goto fail;
+    }
+    PITH_TRY_GOTO(open_device(vk));
     PITH_TRY_GOTO(pith_pool_create(params->threads > 0 ? params->threads : pith_os_cpu_count(), &vk->pool));
     uint64_t range = vk->device.range_max / 256 * 256, most = range < PITH_VK_ARENA_MAX ? range : PITH_VK_ARENA_MAX;
     vk->slab_max = params->slab_max && params->slab_max < most ? params->slab_max : most;
     most = most < ((uint64_t)256 << 20) ? most : (uint64_t)256 << 20;
     vk->scratch_max = params->scratch_max && params->scratch_max < most ? params->scratch_max : most;
+    if (params->selftest)
+        PITH_TRY_GOTO(pith_vk_selftest(vk));
 
     char caps[128];
     pith_vk_caps_describe(vk->device.caps, caps, sizeof caps);
     snprintf(vk->base.describe, sizeof vk->base.describe, "vulkan: %.72s, %.24s %.48s, %.96s", physical->properties.deviceName,
              physical->driver.driverName, physical->driver.driverInfo, caps);
     pith_vk_describe(physical, vk->device.caps, &vk->base.info);
-    vk->base.fns = &vk_fns;
     *out = &vk->base;
     return PITH_OK;
 fail:

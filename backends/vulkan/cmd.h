@@ -5,6 +5,7 @@
 #define PITH_VK_CMD_H
 
 #include "memory.h"
+#include "pace.h"
 #include "pipeline.h"
 
 typedef struct pith_vk_access {
@@ -24,6 +25,7 @@ typedef struct pith_vk_cmd {
     int n_accesses, cap_accesses;
     VkPipeline bound;
     pith_status status;
+    double flop[PITH_VK_WORKS]; /* of what it holds */
     uint64_t value;          /* of the timeline when its last submission is done; 0: never submitted */
 } pith_vk_cmd;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A Vulkan device in the words of the public header. */
+#include "selftest.h"
 #include "tuner.h"
 
 #include <stdio.h>
@@ -44,7 +45,7 @@ void pith_vk_describe(const pith_vk_physical *p, uint32_t caps, pith_device_info
     *out = (pith_device_info){.cores = (int32_t)p->cores, .subgroup = (int32_t)p->subgroup, .subgroup_min = (int32_t)p->subgroup_min,
                               .subgroup_max = (int32_t)p->subgroup_max, .workgroup_max = (int32_t)l->maxComputeWorkGroupInvocations,
                               .shared_bytes = l->maxComputeSharedMemorySize, .binding_max_bytes = l->maxStorageBufferRange,
-                              .buffer_max_bytes = p->max_buffer, .memory_bytes = pith_vk_memory_free(p)};
+                              .buffer_max_bytes = p->max_buffer, .memory_bytes = pith_vk_memory_free(p, NULL)};
     snprintf(out->name, sizeof out->name, "%.127s", d->deviceName);
     snprintf(out->type, sizeof out->type, "%s", type_name(d->deviceType));
     vendor_name(d->vendorID, out->vendor, sizeof out->vendor);
@@ -59,6 +60,7 @@ void pith_vk_describe(const pith_vk_physical *p, uint32_t caps, pith_device_info
     pith_vk_caps_describe(caps, out->features, sizeof out->features);
     if (caps & PITH_VK_CAP(COOPMAT))
         snprintf(out->matrix, sizeof out->matrix, "%ux%ux%u", p->matrix[0], p->matrix[1], p->matrix[2]);
+    pith_vk_selftest_describe(p, p->caps, out->self_test, sizeof out->self_test);
     heaps_fill(&p->memory, out);
     pith_vk_tuned tuned;
     pith_vk_tuner_load(p, &tuned);

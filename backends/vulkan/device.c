@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "device.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "coopmat.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+void (*pith_vk_intercept)(struct VolkDeviceTable *fn);
 
 struct extensions {
     VkExtensionProperties *list;
@@ -101,10 +102,11 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(INTDOT);
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
+    caps |= PITH_VK_CAP(HALF);
     if (matrix && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
         caps |= PITH_VK_CAP(COOPMAT);
-    return caps;
+    return pith_vk_caps_close(caps);
 }
 
 static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_physical *p)
@@ -113,6 +115,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     struct extensions e = extensions_get(handle);
     bool sm_count = has(&e, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), cu_count = has(&e, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME);
     bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    p->budget = has(&e, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     free(e.list);
     vkGetPhysicalDeviceProperties(handle, &p->properties);
     vkGetPhysicalDeviceMemoryProperties(handle, &p->memory);
@@ -125,8 +128,9 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = pci ? &bus : NULL};
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
     VkPhysicalDeviceShaderCorePropertiesAMD cu = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+    VkPhysicalDeviceMaintenance4Properties size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES, .pNext = &sizes};
     VkPhysicalDeviceMaintenance3Properties limits = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
-                                                     .pNext = v13 ? (void *)&sizes : sizes.pNext};
+                                                     .pNext = v13 ? (void *)&size : sizes.pNext};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &limits};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &driver};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
@@ -144,6 +148,8 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     p->driver = driver;
     p->driver.pNext = NULL;
     p->max_buffer = limits.maxMemoryAllocationSize;
+    if (size.maxBufferSize && (!p->max_buffer || size.maxBufferSize < p->max_buffer))
+        p->max_buffer = size.maxBufferSize;
     p->subgroup = p->subgroup_min = p->subgroup_max = subgroup.subgroupSize;
     if (v13 && sizes.minSubgroupSize) {
         p->subgroup_min = sizes.minSubgroupSize;
@@ -190,6 +196,15 @@ size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t 
     return count;
 }
 
+uint32_t pith_vk_caps_close(uint32_t caps)
+{
+    if (!(caps & PITH_VK_CAP(FP16)) || !(caps & PITH_VK_CAP(SUBGROUP)))
+        caps &= ~PITH_VK_CAP(HALF);
+    if (!(caps & PITH_VK_CAP(FP16)))
+        caps &= ~PITH_VK_CAP(COOPMAT);
+    return caps;
+}
+
 void pith_vk_caps_describe(uint32_t caps, char *text, size_t size)
 {
     static const char *const names[] = {
@@ -232,8 +247,7 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
 {
     *out = (pith_vk_device){.physical = *physical, .caps = physical->caps};
     PITH_TRY(hide_parse(hide, &out->caps));
-    if (!(out->caps & PITH_VK_CAP(FP16)))
-        out->caps &= ~PITH_VK_CAP(COOPMAT);
+    out->caps = pith_vk_caps_close(out->caps);
     const VkPhysicalDeviceLimits *limits = &physical->properties.limits;
     out->shared_bytes = limits->maxComputeSharedMemorySize;
     out->range_max = limits->maxStorageBufferRange;
@@ -270,12 +284,18 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
                                      .ppEnabledExtensionNames = extensions};
+    out->ledger = pith_calloc(1, sizeof *out->ledger);
+    if (!out->ledger)
+        return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for a device");
     VkResult result = vkCreateDevice(physical->handle, &info, NULL, &out->handle);
     if (result != VK_SUCCESS) {
         out->handle = NULL;
+        pith_vk_device_destroy(out);
         return pith_vk_check(result, physical->properties.deviceName);
     }
     volkLoadDeviceTable(&out->fn, out->handle);
+    if (pith_vk_intercept)
+        pith_vk_intercept(&out->fn);
     out->fn.vkGetDeviceQueue(out->handle, physical->family, 0, &out->queue);
     return PITH_OK;
 }
@@ -285,15 +305,37 @@ void pith_vk_device_destroy(pith_vk_device *device)
     if (device->handle)
         device->fn.vkDestroyDevice(device->handle, NULL);
     device->handle = NULL;
+    free(device->ledger);
+    device->ledger = NULL;
 }
 
-uint64_t pith_vk_memory_free(const pith_vk_physical *p)
+/* X(function, type of the object): what destroys. */
+#define DESTROYERS(X)                                                                                                                  \
+    X(vkDestroyBuffer, VkBuffer) X(vkFreeMemory, VkDeviceMemory) X(vkDestroyCommandPool, VkCommandPool)                                  \
+    X(vkDestroyDescriptorPool, VkDescriptorPool) X(vkDestroyDescriptorSetLayout, VkDescriptorSetLayout) X(vkDestroyPipeline, VkPipeline) \
+    X(vkDestroyPipelineCache, VkPipelineCache) X(vkDestroyPipelineLayout, VkPipelineLayout) X(vkDestroyQueryPool, VkQueryPool)           \
+    X(vkDestroySemaphore, VkSemaphore) X(vkDestroyShaderModule, VkShaderModule)
+
+#define X(name, type)                                                                                     \
+    static VKAPI_ATTR void VKAPI_CALL keep_##name(VkDevice d, type object, const VkAllocationCallbacks *a) \
+    {                                                                                                     \
+        (void)d, (void)object, (void)a;                                                                   \
+    }
+DESTROYERS(X)
+#undef X
+
+static VKAPI_ATTR void VKAPI_CALL keep_device(VkDevice d, const VkAllocationCallbacks *a)
 {
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < p->memory.memoryHeapCount; i++)
-        if (p->memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
-            total += p->memory.memoryHeaps[i].size;
-    bool own = p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    uint64_t host = pith_os_memory_available_bytes();
-    return !own && host && host < total ? host : total;
+    (void)d, (void)a;
+}
+
+void pith_vk_device_abandon(pith_vk_device *device)
+{
+    VkInstance held;
+    if (!device->handle || device->fn.vkDestroyDevice == keep_device || pith_vk_instance_acquire(&held) != PITH_OK)
+        return;
+#define X(name, type) device->fn.name = keep_##name;
+    DESTROYERS(X)
+#undef X
+    device->fn.vkDestroyDevice = keep_device;
 }

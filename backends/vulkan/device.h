@@ -13,6 +13,7 @@
     X(INT8, "int8", "byte arithmetic")                                                \
     X(INTDOT, "intdot", "packed integer dot products")                                \
     X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
+    X(HALF, "half", "mat-vec in halves")                                              \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
     X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
     X(TIMESTAMPS, "timestamps", "timestamp queries")
@@ -37,9 +38,16 @@ typedef struct pith_vk_physical {
     uint32_t matrix[3];     /* M, N, K of the cooperative matrices in use: halves in, f32 sums, subgroup scope */
     uint32_t cores;         /* compute units as the vendor tells; 0: unknown */
     uint64_t max_buffer;    /* bytes of one buffer or allocation */
+    bool budget;            /* tells how much of each heap is free */
     char pci[16];           /* "0000:01:00.0" or "" */
     bool usable;            /* Vulkan 1.2, a compute queue */
 } pith_vk_physical;
+
+/* Device memory as it was really taken: what plans are compared with, and what is alive when nothing should be. */
+typedef struct pith_vk_ledger {
+    uint64_t heap[VK_MAX_MEMORY_HEAPS], now, peak; /* bytes */
+    int32_t n;              /* allocations alive */
+} pith_vk_ledger;
 
 typedef struct pith_vk_device {
     VkDevice handle;
@@ -53,15 +61,22 @@ typedef struct pith_vk_device {
     uint32_t cores;         /* rough number of compute units, for grids */
     bool full_subgroups, subgroup_control;
     pith_vk_tuned tuned;    /* tiles that were measured to be fastest */
+    pith_vk_ledger *ledger; /* owned; kept by memory.c */
 } pith_vk_device;
+
+/* Tests put functions of their own before the driver's: called with the table of every device made. NULL: nothing. */
+extern void (*pith_vk_intercept)(struct VolkDeviceTable *fn);
 
 /* Fills at most cap entries; returns the number of devices, 0 without a loader. The instance must be held. */
 size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t cap);
 /* hide: comma-separated names of PITH_VK_CAP_MAP, "all" for every one, NULL for none. Errors: INVALID_ARGUMENT, DEVICE. */
 pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *hide, pith_vk_device *out);
 void pith_vk_device_destroy(pith_vk_device *device);
+/* From now on nothing of this device is destroyed: its work may still be running, or never end. What it holds stays
+ * taken until the process ends, and so does the instance. */
+void pith_vk_device_abandon(pith_vk_device *device);
+/* Without what needs something that is not there. */
+uint32_t pith_vk_caps_close(uint32_t caps);
 /* "fp16,int8,subgroup" of a mask. */
 void pith_vk_caps_describe(uint32_t caps, char *text, size_t size);
-uint64_t pith_vk_memory_free(const pith_vk_physical *physical);
-
 #endif

@@ -4,8 +4,10 @@
  * number to memory that the host reads: a wait that returned does not prove that the work ran, the number does. */
 #include "vulkan.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,17 +65,38 @@ static pith_status measure(const pith_vk_backend *vk, const pith_plan *plan, pit
     return PITH_OK;
 }
 
-static uint64_t total_of(const pith_vk_sizes *s)
+/* Everything that prepare() makes, one list for it and for plans. */
+static void pieces_of(const pith_vk_sizes *s, pith_vk_piece *out)
 {
-    return s->arena + s->unpacked + s->act + s->parts + s->arrivals + 2 * s->state + s->tables + s->turns + 64 + s->result;
+    const pith_vk_piece list[PITH_VK_EXEC_BUFFERS] = {
+        {s->arena, PITH_VK_DEVICE}, {s->unpacked, PITH_VK_DEVICE}, {s->act, PITH_VK_DEVICE},    {s->parts, PITH_VK_DEVICE},
+        {s->arrivals, PITH_VK_DEVICE}, {s->tables, PITH_VK_DEVICE}, {s->turns, PITH_VK_DEVICE}, {s->state, PITH_VK_STATE},
+        {s->state, PITH_VK_STATE},  {64, PITH_VK_READBACK},      {s->result, PITH_VK_READBACK}};
+    memcpy(out, list, sizeof list);
+}
+
+static void buffers_of(pith_exec *e, pith_vk_buffer **out)
+{
+    pith_vk_buffer *const list[PITH_VK_EXEC_BUFFERS] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->arrivals, &e->tables, &e->turns,
+                                                        &e->state[0], &e->state[1], &e->result[0], &e->result[1]};
+    memcpy(out, list, sizeof list);
+}
+
+pith_status pith_vk_exec_pieces(const pith_vk_backend *vk, const pith_plan *plan, pith_vk_piece *pieces)
+{
+    pith_vk_sizes s;
+    PITH_TRY(measure(vk, plan, &s));
+    pieces_of(&s, pieces);
+    return PITH_OK;
 }
 
 pith_status pith_vk_exec_bytes(const pith_backend *b, const pith_plan *plan, size_t *out)
 {
-    pith_vk_sizes s;
+    pith_vk_piece pieces[PITH_VK_EXEC_BUFFERS];
     *out = 0;
-    PITH_TRY(measure(pith_vk_of_const(b), plan, &s));
-    *out = (size_t)total_of(&s);
+    PITH_TRY(pith_vk_exec_pieces(pith_vk_of_const(b), plan, pieces));
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
+        *out += (size_t)pieces[i].bytes;
     return PITH_OK;
 }
 
@@ -131,7 +154,6 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     *e = (pith_exec){.backend = vk, .plan = params->plan, .weights = params->weights, .kv = params->kv, .n_layers = params->n_layers,
                      .head_value = -1};
     pith_vk_sizes *s = &e->sizes;
-    const pith_vk_device *d = &vk->device;
     PITH_TRY_GOTO(measure(vk, params->plan, s));
     e->tables_pitch = tables_pitch(vk);
     e->base_offset = base_offset(vk, params->plan);
@@ -144,16 +166,13 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     for (int32_t i = 0; i < graph->n_nodes; i++)
         if (graph->nodes[i].stage == PITH_STAGE_HEAD)
             e->head_value = graph->nodes[i].dst;
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->arena, PITH_VK_DEVICE, &e->arena));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->unpacked, PITH_VK_DEVICE, &e->unpacked));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->act, PITH_VK_DEVICE, &e->act));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->parts, PITH_VK_DEVICE, &e->parts));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->arrivals, PITH_VK_DEVICE, &e->arrivals));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->tables, PITH_VK_DEVICE, &e->tables));
-    PITH_TRY_GOTO(pith_vk_buffer_create(d, s->turns, PITH_VK_DEVICE, &e->turns));
+    pith_vk_piece pieces[PITH_VK_EXEC_BUFFERS];
+    pith_vk_buffer *buffers[PITH_VK_EXEC_BUFFERS];
+    pieces_of(s, pieces);
+    buffers_of(e, buffers);
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
+        PITH_TRY_GOTO(pith_vk_buffer_create(&vk->device, pieces[i].bytes, pieces[i].usage, buffers[i]));
     for (int i = 0; i < 2; i++) {
-        PITH_TRY_GOTO(pith_vk_buffer_create(d, s->state, PITH_VK_STATE, &e->state[i]));
-        PITH_TRY_GOTO(pith_vk_buffer_create(d, i ? s->result : 64, PITH_VK_READBACK, &e->result[i]));
         memset(e->state[i].mapped, 0, s->state);
         memset(e->result[i].mapped, 0, 64);
     }
@@ -161,6 +180,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->act, 0, e->act.bytes, 0));
     PITH_TRY_GOTO(pith_vk_transfer_fill(&vk->transfer, &e->arrivals, 0, e->arrivals.bytes, 0));
     PITH_TRY_GOTO(tables_write(e));
+    PITH_TRY_GOTO(pith_vk_clock_init(e));
     PITH_TRY_GOTO(pith_vk_recordings_warm(e));
     *out = e;
     return PITH_OK;
@@ -178,9 +198,9 @@ void pith_vk_exec_destroy(pith_exec **e_ptr)
     (void)pith_vk_transfer_flush(&vk->transfer);
     (void)pith_vk_queue_wait(&vk->queue, vk->queue.submitted);
     pith_vk_recordings_fini(e);
-    pith_vk_buffer *buffers[] = {&e->arena, &e->unpacked, &e->act, &e->parts, &e->arrivals, &e->tables, &e->turns,
-                                 &e->state[0], &e->state[1], &e->result[0], &e->result[1]};
-    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+    pith_vk_buffer *buffers[PITH_VK_EXEC_BUFFERS];
+    buffers_of(e, buffers);
+    for (int i = 0; i < PITH_VK_EXEC_BUFFERS; i++)
         pith_vk_buffer_destroy(&vk->device, buffers[i]);
     free(e->table_of);
     free(e->node_ns);
@@ -196,10 +216,14 @@ static pith_status settle(pith_exec *e, int stage)
     e->pending[stage] = false;
     PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->value[stage]));
     uint32_t seen = *(const volatile uint32_t *)e->result[stage].mapped;
-    if (seen != e->epoch[stage])
-        return pith_fail(PITH_ERROR_DEVICE, "vulkan: %s reported a submission as done that never ran (epoch %u, expected %u)",
-                         e->backend->device.physical.properties.deviceName, seen, e->epoch[stage]);
+    if (seen != e->epoch[stage]) {
+        char reason[128];
+        PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->backend->queue.submitted)); /* nothing runs on when all is dropped */
+        snprintf(reason, sizeof reason, "it reported work as done that never ran (epoch %u, expected %u)", seen, e->epoch[stage]);
+        return pith_vk_queue_lose(&e->backend->queue, reason);
+    }
     pith_vk_timings_collect(e);
+    pith_vk_clock_collect(e, stage);
     return PITH_OK;
 }
 
@@ -230,11 +254,23 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
     PITH_TRY(pith_vk_recording_get(e, step->stage, n, &r));
     e->epoch[step->stage]++;
     state_write(e, step);
+    e->begin_ns[step->stage] = queue->done == queue->submitted ? pith_os_now_ns() : 0;
+    double queued = 0;
     for (int32_t i = 0; i < r->n_cmds; i++) {
         pith_vk_cmd *cmd = &r->cmds[i];
         PITH_TRY(pith_vk_queue_submit(queue, &cmd, 1));
         e->value[step->stage] = cmd->value;
+        queued += r->n_cmds > 1 ? pith_vk_pace_seconds(&e->backend->pace, cmd->flop) : 0;
+        if (queued <= PITH_VK_QUEUED_S)
+            continue;
+        PITH_TRY(pith_vk_queue_wait(queue, cmd->value - 1)); /* the device still has this one to do */
+        queued = 0;
+        if (step->cancel && atomic_load_explicit(step->cancel, memory_order_relaxed)) {
+            PITH_TRY(pith_vk_queue_wait(queue, queue->submitted)); /* at most one more */
+            return PITH_ERROR_CANCELLED;
+        }
     }
+    e->last[step->stage] = r;
     e->pending[step->stage] = true;
     if (step->stage == PITH_STAGE_HEAD)
         e->head_rows = n;

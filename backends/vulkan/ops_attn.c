@@ -256,10 +256,10 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
     /* Many tokens at great depth: several dispatches, so that submissions stay short. */
     double per_token = 4.0 * (double)node->u.attend.n_head * (double)l->head_dim * keys_most(node);
-    uint64_t tiles = div_up((uint64_t)rec->n, push.tokens), step = (uint64_t)(rec->cost_max / (per_token * push.tokens)) + 1;
+    uint64_t tiles = div_up((uint64_t)rec->n, push.tokens), step = pith_vk_record_room(rec, PITH_VK_WORK_ATTEND, per_token * push.tokens);
     for (uint64_t tile = 0; tile < tiles; tile += step) {
         uint64_t n = tiles - tile < step ? tiles - tile : step;
-        pith_vk_record_cost(rec, per_token * (double)(n * push.tokens));
+        pith_vk_record_cost_of(rec, PITH_VK_WORK_ATTEND, per_token * (double)(n * push.tokens));
         if (rec->status != PITH_OK)
             return;
         push.token0 = (uint32_t)(tile * push.tokens);

@@ -176,13 +176,6 @@ static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_g
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 
-/* Rows of one dispatch of a tile kernel: no more than a submission should hold. */
-static int64_t rows_at_once(const pith_vk_record *rec, int64_t cols)
-{
-    double rows = rec->cost_max / (2.0 * (double)rec->n * (double)cols);
-    return rows < PITH_VK_TILE_MAX ? PITH_VK_TILE_MAX : rows > 1e9 ? (int64_t)1 << 30 : (int64_t)rows / PITH_VK_TILE_MAX * PITH_VK_TILE_MAX;
-}
-
 void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
 {
     const pith_vk_weight *w = &rec->e->weights->weights[node->u.matmul.weight];
@@ -197,10 +190,10 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
         if (epilogue == EPI_SWIGLU && !g->pairs) /* gate, then up on top of it */
             epilogue = i == 0 ? EPI_STORE : EPI_SILU_MUL;
         bool as_is = direct(rec->e->backend, g, floats);
-        int64_t most = as_is ? rows_at_once(rec, g->cols) : scratch_rows(rec->e->backend, g->rows, g->units, floats);
+        int64_t most = as_is ? g->rows : scratch_rows(rec->e->backend, g->rows, g->units, floats);
         for (int32_t k = 0; k < g->n_slabs; k++) {
             const pith_vk_slab *slab = &g->slabs[k];
-            int64_t step = few ? slab->rows : most;
+            int64_t step = few ? slab->rows : pith_vk_record_rows(rec, most, 2.0 * (double)rec->n * (double)g->cols);
             for (int64_t row = 0; row < slab->rows; row += step) {
                 int64_t n = slab->rows - row < step ? slab->rows - row : step;
                 pith_vk_record_cost(rec, 2.0 * (double)rec->n * (double)n * (double)g->cols);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "queue.h"
+#include "base/log.h"
 #include "base/os.h"
 
+#include <stdio.h>
+
 #define SPIN_NS 200000        /* before sleeping: a decode step is shorter than waking up is sure */
-#define PATIENCE_NS (60ull * 1000000000ull)
+#define SECOND_NS 1000000000ull
+#define WORRY_NS (10 * SECOND_NS) /* ten times what a submission may take */
 #define CMDS_MAX 128
 
-pith_status pith_vk_queue_init(pith_vk_queue *q, const pith_vk_device *device)
+pith_status pith_vk_queue_init(pith_vk_queue *q, pith_vk_device *device, uint64_t patience_ns)
 {
-    *q = (pith_vk_queue){.device = device};
+    bool software = device->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    *q = (pith_vk_queue){.device = device, .patience_ns = patience_ns ? patience_ns : (software ? 600 : 60) * SECOND_NS};
     const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO, .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
     const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
     return pith_vk_check(device->fn.vkCreateSemaphore(device->handle, &info, NULL, &q->timeline), "making a semaphore");
@@ -18,16 +23,23 @@ void pith_vk_queue_fini(pith_vk_queue *q)
 {
     if (!q->device)
         return;
-    if (!q->lost)
-        (void)q->device->fn.vkDeviceWaitIdle(q->device->handle);
     if (q->timeline)
         q->device->fn.vkDestroySemaphore(q->device->handle, q->timeline, NULL);
     *q = (pith_vk_queue){0};
 }
 
+pith_status pith_vk_queue_lose(pith_vk_queue *q, const char *reason)
+{
+    if (!q->lost)
+        snprintf(q->reason, sizeof q->reason, "%s", reason);
+    q->lost = true;
+    return pith_fail(PITH_ERROR_DEVICE, "vulkan: %s: the device was lost: %s", q->device->physical.properties.deviceName, q->reason);
+}
+
 static pith_status check(pith_vk_queue *q, VkResult result, const char *what)
 {
-    q->lost = q->lost || result == VK_ERROR_DEVICE_LOST;
+    if (result == VK_ERROR_DEVICE_LOST)
+        return pith_vk_queue_lose(q, "the driver gave it up, after a fault or because work took longer than its watchdog allows");
     return pith_vk_check(result, what);
 }
 
@@ -35,7 +47,7 @@ pith_status pith_vk_queue_submit(pith_vk_queue *q, pith_vk_cmd *const *cmds, int
 {
     VkCommandBuffer handles[CMDS_MAX];
     if (q->lost)
-        return pith_fail(PITH_ERROR_DEVICE, "vulkan: %s: the device was lost", q->device->physical.properties.deviceName);
+        return pith_vk_queue_lose(q, q->reason);
     if (n < 1 || n > CMDS_MAX)
         return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "vulkan: command buffers of a submission: expected 1 to %d, got %d", CMDS_MAX, n);
     uint64_t value = q->submitted + 1;
@@ -52,25 +64,50 @@ pith_status pith_vk_queue_submit(pith_vk_queue *q, pith_vk_cmd *const *cmds, int
     return PITH_OK;
 }
 
+/* Sleeps until `value` is done, as long as the device gets on with something. */
+static pith_status sleep_for(pith_vk_queue *q, uint64_t value)
+{
+    const pith_vk_device *d = q->device;
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &q->timeline,
+                                      .pValues = &value};
+    uint64_t last = q->done, begin = pith_os_now_ns();
+    bool worried = false;
+    for (;;) {
+        uint64_t slice = q->patience_ns < SECOND_NS ? q->patience_ns : SECOND_NS, now;
+        VkResult result = d->fn.vkWaitSemaphores(d->handle, &info, slice);
+        if (result != VK_TIMEOUT)
+            return check(q, result, "waiting for the device");
+        PITH_TRY(check(q, d->fn.vkGetSemaphoreCounterValue(d->handle, q->timeline, &now), "asking for progress"));
+        if (now > last) {
+            last = now;
+            begin = pith_os_now_ns();
+            worried = false;
+        }
+        uint64_t idle = pith_os_now_ns() - begin;
+        if (idle >= q->patience_ns) {
+            pith_vk_device_abandon(q->device);
+            return pith_vk_queue_lose(q, "a submission did not end, and no sign of life came");
+        }
+        if (idle >= WORRY_NS && !worried)
+            pith_log(PITH_LOG_WARNING, "vulkan: %s: a submission takes more than %llu s", d->physical.properties.deviceName, WORRY_NS / SECOND_NS);
+        worried = worried || idle >= WORRY_NS;
+    }
+}
+
 pith_status pith_vk_queue_wait(pith_vk_queue *q, uint64_t value)
 {
     const pith_vk_device *d = q->device;
     if (value <= q->done)
         return PITH_OK;
+    if (q->lost)
+        return pith_vk_queue_lose(q, q->reason);
     uint64_t begin = pith_os_now_ns(), now = 0;
     bool spin = d->physical.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU;
     do {
         PITH_TRY(check(q, d->fn.vkGetSemaphoreCounterValue(d->handle, q->timeline, &now), "asking for progress"));
     } while (now < value && spin && pith_os_now_ns() - begin < SPIN_NS);
     if (now < value) {
-        const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &q->timeline,
-                                          .pValues = &value};
-        VkResult result = VK_TIMEOUT;
-        /* Software devices may take minutes over one submission; a real one never does. */
-        do
-            result = d->fn.vkWaitSemaphores(d->handle, &info, PATIENCE_NS);
-        while (result == VK_TIMEOUT && !spin);
-        PITH_TRY(check(q, result, "waiting for the device"));
+        PITH_TRY(sleep_for(q, value));
         now = value;
     }
     q->done = now;

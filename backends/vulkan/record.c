@@ -3,27 +3,33 @@
  * is cut into several submissions, so that no watchdog and no desktop waits for it. */
 #include "vulkan.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* FLOP of one submission: about a quarter of a second on a small discrete card, a tenth on an integrated one. */
-static double cost_max(const pith_vk_device *d)
+#define CLOCKED_MAX 256 /* command buffers whose times are noted */
+
+static void clock_mark(pith_vk_record *rec, uint32_t which)
 {
-    switch (d->physical.properties.deviceType) {
-    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return 1e12;
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return 2e9;
-    default: return 4e10;
-    }
+    const pith_vk_device *d = &rec->e->backend->device;
+    uint32_t query = 2 * (uint32_t)(rec->r->n_cmds - 1) + which;
+    if (!rec->r->clocked || !rec->cmd || rec->r->n_cmds > CLOCKED_MAX)
+        return;
+    if (which == 0)
+        d->fn.vkCmdResetQueryPool(rec->cmd->handle, rec->e->clock_queries, query, 2);
+    pith_vk_cmd_timestamp(rec->cmd, rec->e->clock_queries, query);
 }
 
 static bool next_cmd(pith_vk_record *rec)
 {
     pith_vk_recording *r = rec->r;
     pith_vk_backend *vk = rec->e->backend;
+    clock_mark(rec, 1);
     if (rec->cmd)
         rec->status = rec->status != PITH_OK ? rec->status : pith_vk_cmd_end(rec->cmd);
     rec->cmd = NULL;
-    rec->cost = 0;
+    rec->seconds = 0;
     if (rec->status == PITH_OK && r->n_cmds == r->cap_cmds) {
         int32_t cap = r->cap_cmds ? 2 * r->cap_cmds : 4;
         pith_vk_cmd *bigger = realloc(r->cmds, (size_t)cap * sizeof *bigger);
@@ -45,14 +51,41 @@ static bool next_cmd(pith_vk_record *rec)
     r->n_cmds++;
     rec->cmd = cmd;
     pith_vk_cmd_begin(cmd);
+    memset(cmd->flop, 0, sizeof cmd->flop);
+    clock_mark(rec, 0);
     return true;
 }
 
-void pith_vk_record_cost(pith_vk_record *rec, double flop)
+static pith_vk_work work_of(const pith_vk_record *rec, pith_vk_work work)
 {
-    if (rec->status == PITH_OK && rec->cost > 0 && rec->cost + flop > rec->cost_max)
+    return rec->n <= PITH_VK_FEW_TOKENS ? PITH_VK_WORK_FEW : work;
+}
+
+void pith_vk_record_cost_of(pith_vk_record *rec, pith_vk_work work, double flop)
+{
+    const pith_vk_pace *pace = &rec->e->backend->pace;
+    work = work_of(rec, work);
+    double seconds = flop * pace->seconds_per_flop[work];
+    if (rec->status == PITH_OK && rec->seconds > 0 && rec->seconds + seconds > pace->target)
         next_cmd(rec);
-    rec->cost += flop;
+    rec->seconds += seconds;
+    if (rec->cmd)
+        rec->cmd->flop[work] += flop;
+}
+
+void pith_vk_record_cost(pith_vk_record *rec, double flop) { pith_vk_record_cost_of(rec, PITH_VK_WORK_MANY, flop); }
+
+uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop)
+{
+    const pith_vk_pace *pace = &rec->e->backend->pace;
+    double n = pace->target / (flop * pace->seconds_per_flop[work_of(rec, work)]);
+    return n < 1 ? 1 : n > 1e9 ? 1000000000 : (uint64_t)n;
+}
+
+int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop)
+{
+    int64_t rows = (int64_t)pith_vk_record_room(rec, PITH_VK_WORK_MANY, flop) / PITH_VK_TILE_MAX * PITH_VK_TILE_MAX;
+    return rows >= most ? most : rows ? rows : most < PITH_VK_TILE_MAX ? most : PITH_VK_TILE_MAX;
 }
 
 int32_t pith_vk_rows_of(const pith_vk_record *rec, int32_t value)
@@ -108,8 +141,10 @@ static void record_node(pith_vk_record *rec, int32_t index)
 static pith_status record(pith_exec *e, pith_vk_recording *r)
 {
     const pith_graph *graph = e->plan->graph;
-    pith_vk_record rec = {.e = e, .r = r, .n = r->n, .cost_max = cost_max(&e->backend->device)};
+    pith_vk_record rec = {.e = e, .r = r, .n = r->n};
     r->n_cmds = 0;
+    r->clocked = e->clock_queries && r->stage == PITH_STAGE_TRUNK && r->n > PITH_VK_FEW_TOKENS;
+    memcpy(r->rate, e->backend->pace.seconds_per_flop, sizeof r->rate);
     r->timed = e->timed;
     next_cmd(&rec);
     if (r->timed && rec.cmd)
@@ -131,11 +166,26 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
         }
         pith_vk_cmd_barrier(rec.cmd); /* the epoch is the last thing to be written */
         pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 0, &e->state[r->stage], epoch, 4);
+        clock_mark(&rec, 1);
         rec.status = pith_vk_cmd_end(rec.cmd);
     }
     if (rec.status != PITH_OK)
         r->used = 0;
     return rec.status;
+}
+
+/* Are its pieces about as long as they should be, by what is known now? */
+static bool cut_well(const pith_vk_pace *pace, const pith_vk_recording *r)
+{
+    double most = 0, total = 0;
+    if (!pith_vk_pace_moved(pace, r->rate))
+        return true;
+    for (int32_t i = 0; i < r->n_cmds; i++) {
+        double seconds = pith_vk_pace_seconds(pace, r->cmds[i].flop);
+        most = seconds > most ? seconds : most;
+        total += seconds;
+    }
+    return most <= 1.2 * pace->target && (r->n_cmds == 1 || total / r->n_cmds >= 0.4 * pace->target);
 }
 
 /* The recording for n tokens or rows; made in place of the least recently used one when there is none. */
@@ -145,9 +195,13 @@ pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pit
     for (int i = 0; i < PITH_VK_RECORDINGS; i++) {
         pith_vk_recording *r = &e->recordings[i];
         if (r->used && r->stage == stage && r->n == n && r->timed == e->timed) {
-            r->used = ++e->clock;
-            *out = r;
-            return PITH_OK;
+            if (cut_well(&e->backend->pace, r)) {
+                r->used = ++e->clock;
+                *out = r;
+                return PITH_OK;
+            }
+            oldest = r; /* again, in its place */
+            break;
         }
         oldest = !oldest || r->used < oldest->used ? r : oldest;
     }
@@ -158,6 +212,43 @@ pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pit
     oldest->used = ++e->clock;
     *out = oldest;
     return record(e, oldest);
+}
+
+pith_status pith_vk_clock_init(pith_exec *e)
+{
+    const pith_vk_device *d = &e->backend->device;
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                        .queryCount = 2 * CLOCKED_MAX};
+    if (!(d->caps & PITH_VK_CAP(TIMESTAMPS)))
+        return PITH_OK;
+    return pith_vk_check(d->fn.vkCreateQueryPool(d->handle, &info, NULL, &e->clock_queries), "making a query pool");
+}
+
+void pith_vk_clock_collect(pith_exec *e, int stage)
+{
+    const pith_vk_device *d = &e->backend->device;
+    const pith_vk_recording *r = e->last[stage];
+    pith_vk_pace *pace = &e->backend->pace;
+    uint64_t now = pith_os_now_ns();
+    e->last[stage] = NULL;
+    if (!r)
+        return;
+    if (!r->clocked) { /* from the host's side, when nothing was in front: as long at most */
+        double flop[PITH_VK_WORKS] = {0}, wall = (double)(now - e->begin_ns[stage]) * 1e-9;
+        for (int32_t i = 0; i < r->n_cmds; i++)
+            for (int w = 0; w < PITH_VK_WORKS; w++)
+                flop[w] += r->cmds[i].flop[w];
+        if (e->begin_ns[stage] && (r->n_cmds > 1 || wall > pace->target))
+            pith_vk_pace_learn(pace, &d->physical, flop, wall);
+        return;
+    }
+    uint64_t mask = d->physical.timestamp_bits >= 64 ? UINT64_MAX : ((uint64_t)1 << d->physical.timestamp_bits) - 1;
+    for (int32_t i = 0; i < r->n_cmds && i < CLOCKED_MAX; i++) {
+        uint64_t t[2];
+        if (d->fn.vkGetQueryPoolResults(d->handle, e->clock_queries, 2 * (uint32_t)i, 2, sizeof t, t, sizeof t[0], VK_QUERY_RESULT_64_BIT) == VK_SUCCESS)
+            pith_vk_pace_learn(pace, &d->physical, r->cmds[i].flop,
+                               (double)((t[1] - t[0]) & mask) * (double)d->physical.properties.limits.timestampPeriod * 1e-9);
+    }
 }
 
 /* Decode and full chunks from the first step on without recording or compiling anything. */
@@ -188,4 +279,6 @@ void pith_vk_recordings_fini(pith_exec *e)
     }
     if (e->queries)
         e->backend->device.fn.vkDestroyQueryPool(e->backend->device.handle, e->queries, NULL);
+    if (e->clock_queries)
+        e->backend->device.fn.vkDestroyQueryPool(e->backend->device.handle, e->clock_queries, NULL);
 }

@@ -32,6 +32,11 @@ void pith_vk_transfer_fini(pith_vk_transfer *t)
     *t = (pith_vk_transfer){0};
 }
 
+uint64_t pith_vk_transfer_bytes(const pith_vk_transfer *t)
+{
+    return t->half[0].buffer.taken + t->half[1].buffer.taken + t->back.taken;
+}
+
 pith_status pith_vk_transfer_begin(pith_vk_transfer *t, uint8_t **place)
 {
     PITH_TRY(pith_vk_transfer_flush(t));

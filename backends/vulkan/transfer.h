@@ -25,6 +25,8 @@ typedef struct pith_vk_transfer {
 
 pith_status pith_vk_transfer_init(pith_vk_transfer *t, const pith_vk_device *device, pith_vk_pipelines *pipelines, pith_vk_queue *queue);
 void pith_vk_transfer_fini(pith_vk_transfer *t);
+/* Memory that it holds. */
+uint64_t pith_vk_transfer_bytes(const pith_vk_transfer *t);
 
 /* A place of PITH_VK_STAGE_BYTES to fill; then any number of puts; then end submits them. Waits for the half's last use. */
 pith_status pith_vk_transfer_begin(pith_vk_transfer *t, uint8_t **place);

@@ -153,9 +153,8 @@ pith_vk_vector pith_vk_vector_choose(const pith_vk_device *d, uint32_t rows, uin
 
 bool pith_vk_has_half_vectors(const pith_vk_device *d)
 {
-    const uint32_t wanted = PITH_VK_CAP(FP16) | PITH_VK_CAP(SUBGROUP);
     const char *text = getenv("PITH_VK_HALF");
-    return (d->caps & wanted) == wanted && d->physical.subgroup >= 8 && !(text && strcmp(text, "0") == 0);
+    return (d->caps & PITH_VK_CAP(HALF)) && d->physical.subgroup >= 8 && !(text && strcmp(text, "0") == 0);
 }
 
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)

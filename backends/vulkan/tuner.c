@@ -231,7 +231,7 @@ static bool wanted(const pith_vk_backend *vk, bool again)
     char path[512];
     int n;
     (void)pith_vk_tile_list(&n);
-    if (!pith_vk_has_coopmat(&vk->device) || n < 2 || (!again && (never || getenv("PITH_VK_TILE"))))
+    if (vk->testing || !pith_vk_has_coopmat(&vk->device) || n < 2 || (!again && (never || getenv("PITH_VK_TILE"))))
         return false;
     pith_vk_cache_path(&vk->device.physical, ".tiles", path, sizeof path);
     return again || (pith_vk_tuned_empty(&vk->device.tuned) && *path && (!software || always));

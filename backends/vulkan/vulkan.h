@@ -5,6 +5,7 @@
 #define PITH_VK_VULKAN_H
 
 #include "base/thread.h"
+#include "pace.h"
 #include "pack.h"
 #include "run/backend.h"
 #include "transfer.h"
@@ -24,6 +25,13 @@ typedef struct pith_vk_backend {
     uint64_t slab_max;      /* bytes of one slab of a weight */
     uint64_t scratch_max;   /* bytes of unpacked weights at a time */
     bool retune;            /* once, when weights come */
+    pith_vk_physical physical; /* and this: what a lost device is taken anew from */
+    char hide[128];
+    uint64_t patience_ns;
+    bool safe;
+    pith_vk_pace pace;
+    uint32_t caps_off;      /* what the self-test found wrong, with what depends on it */
+    bool testing;           /* the self-test runs */
 } pith_vk_backend;
 
 static inline pith_vk_backend *pith_vk_of(pith_backend *b) { return (pith_vk_backend *)b; }
@@ -39,7 +47,10 @@ struct pith_buf {
 typedef struct pith_vk_backend_params {
     const char *hide;       /* device.h; NULL: PITH_VK_HIDE of the environment */
     uint64_t slab_max, scratch_max;
+    uint64_t patience_ns;   /* queue.h */
     int threads;
+    bool selftest;          /* selftest.h */
+    bool safe;              /* everything hidden, and short submissions (pace.h) */
     bool retune;            /* measure tiles anew, whatever is remembered */
 } pith_vk_backend_params;
 
@@ -114,6 +125,8 @@ typedef struct pith_vk_recording {
     bool timed;
     pith_vk_cmd *cmds;      /* [n_cmds], one submission each */
     int32_t n_cmds, cap_cmds;
+    double rate[PITH_VK_WORKS]; /* seconds per FLOP that it was cut by */
+    bool clocked;           /* each command buffer notes when it begins and ends */
     uint64_t used;          /* clock of last use; 0: empty */
 } pith_vk_recording;
 
@@ -122,6 +135,16 @@ typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and pre
     int32_t n_pairs;        /* of the rotation */
     int32_t head_cols;      /* widest result of the head stage */
 } pith_vk_sizes;
+
+/* A buffer to be, for plans. */
+typedef struct pith_vk_piece {
+    uint64_t bytes;
+    pith_vk_usage usage;
+} pith_vk_piece;
+
+#define PITH_VK_EXEC_BUFFERS 11
+/* The buffers that prepare() makes, pieces[PITH_VK_EXEC_BUFFERS], in its order. */
+pith_status pith_vk_exec_pieces(const pith_vk_backend *vk, const pith_plan *plan, pith_vk_piece *pieces);
 
 struct pith_exec {
     pith_vk_backend *backend;
@@ -145,6 +168,9 @@ struct pith_exec {
     bool pending[2];           /* submitted, epoch not yet checked */
     uint64_t value[2];         /* timeline of the stage's last submission */
     int32_t head_rows;         /* of the last head run */
+    pith_vk_recording *last[2]; /* per stage: what was submitted, until its times are known */
+    uint64_t begin_ns[2];      /* when; 0: behind other work */
+    VkQueryPool clock_queries; /* two per command buffer of a clocked recording */
     /* Timings: two timestamps a node. */
     VkQueryPool queries;
     bool timed;
@@ -157,7 +183,7 @@ typedef struct pith_vk_record {
     pith_vk_recording *r;
     pith_vk_cmd *cmd;       /* the current command buffer */
     int32_t n;              /* tokens, or rows wanted */
-    double cost, cost_max;  /* FLOP in it so far; where the next one begins */
+    double seconds;         /* expected of the current one so far */
     pith_status status;
 } pith_vk_record;
 
@@ -169,6 +195,10 @@ pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_ro
 bool pith_vk_timings_set(pith_exec *e, bool on);
 size_t pith_vk_timings(pith_exec *e, pith_timing *out, size_t cap);
 
+/* budget.c */
+pith_status pith_vk_memory_plan(const pith_backend *b, const pith_memory_need *need, pith_memory_plan *out);
+void pith_vk_memory_used(const pith_backend *b, uint64_t *now, uint64_t *peak);
+
 /* record.c, profile.c */
 pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pith_vk_recording **out);
 pith_status pith_vk_recordings_warm(pith_exec *e);
@@ -179,6 +209,15 @@ void pith_vk_timings_collect(pith_exec *e);
 
 /* Ends the current command buffer and begins the next one if `flop` more would make it too long. */
 void pith_vk_record_cost(pith_vk_record *rec, double flop);
+void pith_vk_record_cost_of(pith_vk_record *rec, pith_vk_work work, double flop);
+/* How many pieces of `flop` each a command buffer may hold; at least 1. */
+uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop);
+/* Rows of a product that one command buffer may hold, `flop` each: `most`, or whole tiles of it. */
+int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop);
+/* The clock of submissions; none where the device has no timestamps. */
+pith_status pith_vk_clock_init(pith_exec *e);
+/* Times of the last submissions of a stage, which are done. */
+void pith_vk_clock_collect(pith_exec *e, int stage);
 /* Rows of a value at this recording's size. */
 int32_t pith_vk_rows_of(const pith_vk_record *rec, int32_t value);
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write);

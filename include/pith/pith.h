@@ -72,6 +72,9 @@ PITH_API const char *pith_version(void); /* "0.1.0" */
 
 typedef struct pith_backend pith_backend;
 
+/* After a device was lost and taken anew once, in vain: fail, or go on on the CPU. */
+typedef enum pith_on_loss { PITH_ON_LOSS_FAIL, PITH_ON_LOSS_CPU } pith_on_loss;
+
 typedef struct pith_backend_params {
     const char *device; /* "cpu", an index of pith_device_list, or an unambiguous part of a name; NULL: "cpu" */
     int32_t threads;    /* CPU threads; 0: the physical cores that this process may use */
@@ -79,6 +82,8 @@ typedef struct pith_backend_params {
     bool retune;        /* measure the tile sizes of the device's products anew, instead of taking what was remembered */
     bool exact;         /* weights are expanded to f32 and activations never rounded: several times the memory and the
                            time, for comparing methods and engines to more digits than 8-bit activations allow */
+    pith_on_loss on_loss;
+    bool safe;          /* a GPU without any optional feature, and in short pieces of work */
 } pith_backend_params;
 
 enum { PITH_CPU_SCALAR = 0, PITH_CPU_AVX2 = 1, PITH_CPU_AVX512 = 2, PITH_CPU_VNNI = 4, PITH_CPU_BF16 = 8 };
@@ -108,6 +113,7 @@ typedef struct pith_device_info {
     char pci[16];         /* "0000:01:00.0" */
     char features[256];   /* comma-separated: instruction sets; arithmetic and subgroup operations */
     char matrix[32];      /* "16x16x16", of the matrix units in use */
+    char self_test[128];  /* at its first use, all features on: "passed", "failed: without coopmat", "not run yet" */
     char tiles[512];      /* chosen by measurement: "m 512 n 4096: 128x128x32 210 TFLOP/s; ..." */
     int32_t cores;        /* physical cores usable; compute units */
     int32_t threads;      /* of a backend on the CPU */
@@ -238,22 +244,37 @@ typedef struct pith_session_params {
 
 PITH_API pith_session_params pith_session_params_default(const pith_model *model);
 
+#define PITH_MEMORY_HEAPS_MAX 16
+typedef struct pith_memory_heap { /* bytes */
+    uint64_t size, free, headroom, planned; /* fits: planned <= free - headroom */
+    bool on_device;
+} pith_memory_heap;
+
 typedef struct pith_memory_plan { /* bytes */
-    uint64_t weights, kv_raw, kv_cores, scratch, other, total;
+    uint64_t weights, kv_raw, kv_cores, scratch, staging, other, total;
     uint64_t kv_full_attention; /* what full attention would keep for the same context and type */
-    uint64_t available;         /* free on the device; 0: unknown */
+    uint64_t available;         /* free on the device, headroom off; 0: unknown */
     bool fits;
+    /* A device with heaps (a GPU): staging and these, else zeros. */
+    bool own_memory;            /* the device has memory of its own: `other`, the process's, is then not part of total */
+    uint64_t headroom;          /* kept clear, all heaps */
+    int32_t n_heaps;
+    pith_memory_heap heaps[PITH_MEMORY_HEAPS_MAX];
 } pith_memory_plan;
 
 /* What loading `model` on `backend` and one session of `params` take. Reads no weights. */
 PITH_API pith_status pith_memory_plan_make(const pith_model *model, const pith_backend *backend,
                                            const pith_session_params *params, pith_memory_plan *out);
+/* Bytes that `backend` holds on its device, now and at most so far; false: it computes in the process's own memory. */
+PITH_API bool pith_backend_memory_used(const pith_backend *backend, uint64_t *now, uint64_t *peak);
 
 /* Borrows `model` (loaded). Returns owned. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH (context > model's), NO_MEMORY. */
 PITH_API pith_status pith_session_create(pith_model *model, const pith_session_params *params, pith_session **out);
 PITH_API void pith_session_destroy(pith_session **session);
 PITH_API int32_t pith_session_position(const pith_session *session); /* tokens appended so far */
 PITH_API int32_t pith_session_context(const pith_session *session);
+/* The device that the session runs on now, as pith_backend_describe: another than it began on after a loss. */
+PITH_API const char *pith_session_device(const pith_session *session);
 PITH_API void pith_session_clear(pith_session *session);             /* back to position 0 */
 /* Drops the tokens from `position` on. Errors: INVALID_ARGUMENT when the raw window no longer covers the point. */
 PITH_API pith_status pith_session_rewind(pith_session *session, int32_t position);
@@ -271,8 +292,10 @@ typedef struct pith_step_hooks {
     void *user;
 } pith_step_hooks;
 
-/* Appends n tokens and computes. `hooks` NULL: logits of the last. Errors: CONTEXT_LENGTH (with both counts, nothing is
- * appended), INVALID_ARGUMENT (token out of range), CANCELLED (position() says how far it came), NUMERIC, DEVICE. */
+/* Appends n tokens and computes. `hooks` NULL: logits of the last. A device that is lost is taken anew once: the model is
+ * loaded again, the session reads its tokens again and goes on; then on_loss decides. Errors: CONTEXT_LENGTH (with both
+ * counts, nothing is appended), INVALID_ARGUMENT (token out of range), CANCELLED (position() says how far it came),
+ * NUMERIC, DEVICE (the session is then of no more use). */
 PITH_API pith_status pith_session_step(pith_session *session, const int32_t *tokens, size_t n, const pith_step_hooks *hooks);
 /* [n_vocab] of the last token of the last step; NULL when it wanted none. Owned by the session, valid until the next. */
 PITH_API const float *pith_session_logits(const pith_session *session);

@@ -34,6 +34,16 @@ typedef struct pith_exec_params {
     int32_t n_layers;
 } pith_exec_params;
 
+/* What a model and a session will ask of a device. */
+typedef struct pith_memory_need {
+    const pith_weight_desc *weights; /* [n_weights] */
+    int32_t n_weights;
+    bool loaded;                     /* the weights are there already */
+    const pith_plan *plan;
+    const size_t *kv;                /* [n_layers], bytes of each layer's buffer */
+    int32_t n_layers;
+} pith_memory_need;
+
 typedef struct pith_timing {
     int32_t node;
     uint64_t ns;
@@ -42,6 +52,9 @@ typedef struct pith_timing {
 typedef struct pith_backend_fns {
     const char *name;
     void (*destroy)(pith_backend *b);
+    /* Optional, NULL: cannot. Takes a device anew that was lost (DEVICE from run, read or a buffer's function), after all
+     * that it held for others was destroyed. Errors: DEVICE, NO_MEMORY. */
+    pith_status (*rebuild)(pith_backend *b);
 
     /* Can this node run here? Asked once, while a session is made; on false says why in pith_last_error(). */
     bool (*supports)(const pith_backend *b, const pith_node *node, const pith_weight_desc *weights);
@@ -67,6 +80,11 @@ typedef struct pith_backend_fns {
 
     /* Memory that prepare() takes beside weights and KV: arena, scratch. */
     pith_status (*exec_bytes)(const pith_backend *b, const pith_plan *plan, size_t *out);
+    /* Optional, NULL: the process's own memory, each piece anywhere. Places the pieces in the device's heaps; fills weights,
+     * scratch, staging, heaps, headroom, own_memory, available and fits. */
+    pith_status (*memory_plan)(const pith_backend *b, const pith_memory_need *need, pith_memory_plan *out);
+    /* Optional, with memory_plan. Bytes on the device, now and at most so far. */
+    void (*memory_used)(const pith_backend *b, uint64_t *now, uint64_t *peak);
     pith_status (*prepare)(pith_backend *b, const pith_exec_params *params, pith_exec **out);
     void (*exec_destroy)(pith_exec **e);
     /* Allocates nothing. CANCELLED when the flag stopped it: values and the rows of this step are then undefined. */
@@ -87,6 +105,7 @@ struct pith_backend {
     const pith_backend_fns *fns;
     char describe[256];
     pith_device_info info;
+    pith_backend_params params; /* as asked for; `device` NULL */
 };
 
 /* Backends of this build (backend_list.c). */

@@ -37,12 +37,8 @@ static bool contains(const char *text, const char *part)
     return n == 0;
 }
 
-pith_status pith_backend_create(const pith_backend_params *params, pith_backend **out)
+static pith_status create(const pith_backend_params *params, pith_backend **out)
 {
-    *out = NULL;
-    pith_backend_params defaults = pith_backend_params_default();
-    if (!params)
-        params = &defaults;
     if (params->threads < 0 || params->threads > 1024)
         return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "threads: expected 0 to 1024, got %d", params->threads);
     const char *device = params->device ? params->device : "cpu";
@@ -68,6 +64,16 @@ pith_status pith_backend_create(const pith_backend_params *params, pith_backend 
     return pith_fail(PITH_ERROR_NOT_FOUND, "device: expected one that `pith devices` lists (cpu: %s), got '%s'", cpu.name, device);
 }
 
+pith_status pith_backend_create(const pith_backend_params *params, pith_backend **out)
+{
+    *out = NULL;
+    pith_backend_params p = params ? *params : pith_backend_params_default();
+    PITH_TRY(create(&p, out));
+    p.device = NULL;
+    (*out)->params = p;
+    return PITH_OK;
+}
+
 void pith_backend_destroy(pith_backend **backend)
 {
     if (*backend)
@@ -91,4 +97,12 @@ pith_status pith_backend_measure(pith_backend *backend, pith_ceilings *out)
     if (!backend->fns->ceilings)
         return pith_fail(PITH_ERROR_UNSUPPORTED, "%s: its ceilings cannot be measured", backend->describe);
     return backend->fns->ceilings(backend, out);
+}
+
+bool pith_backend_memory_used(const pith_backend *backend, uint64_t *now, uint64_t *peak)
+{
+    *now = *peak = 0;
+    if (backend->fns->memory_used)
+        backend->fns->memory_used(backend, now, peak);
+    return backend->fns->memory_used != NULL;
 }

@@ -60,6 +60,7 @@ void pith_model_destroy(pith_model **model_ptr)
         return;
     if (model->store)
         model->backend->fns->weights_destroy(&model->store);
+    pith_backend_destroy(&model->fallback);
     pith_vocab_destroy(&model->vocab);
     free(model->table);
     pith_weights_fini(&model->weights);
@@ -95,6 +96,14 @@ static void load_progress(uint64_t done, uint64_t total, void *user)
         load->progress(done, total, load->user);
 }
 
+pith_status pith_model_place(pith_model *model, pith_backend *backend, pith_progress_fn progress, void *user)
+{
+    struct load load = {model, progress, user};
+    PITH_TRY(backend->fns->weights_create(backend, model->table, model->n_table, load_read_done, load_progress, &load, &model->store));
+    model->backend = backend;
+    return PITH_OK;
+}
+
 pith_status pith_model_load(pith_model *model, pith_backend *backend, pith_progress_fn progress, void *user)
 {
     if (model->store)
@@ -105,10 +114,7 @@ pith_status pith_model_load(pith_model *model, pith_backend *backend, pith_progr
         PITH_TRY(pith_weights_check_finite(t));
         pith_gguf_tensor_drop(model->gguf, t);
     }
-    struct load load = {model, progress, user};
-    PITH_TRY(backend->fns->weights_create(backend, model->table, model->n_table, load_read_done, load_progress, &load, &model->store));
-    model->backend = backend;
-    return PITH_OK;
+    return pith_model_place(model, backend, progress, user);
 }
 
 void pith_model_get_info(const pith_model *model, pith_model_info *out)

@@ -16,8 +16,14 @@ struct pith_model {
     pith_vocab *vocab;       /* NULL: the file has none */
     const pith_chat_format *chat; /* NULL: not recognised */
     bool check_tensors;
-    pith_backend *backend;   /* borrowed, NULL before loading */
-    pith_weight_store *store; /* owned by us, made by the backend */
+    pith_backend *backend;   /* borrowed, NULL before loading; or `fallback` */
+    pith_weight_store *store; /* owned by us, made by the backend; NULL after a loss that was not recovered */
+    pith_session *sessions;  /* alive, linked by `next` */
+    bool rebuilt;            /* its device was lost and taken anew: that happens once */
+    pith_backend *fallback;  /* owned; where a lost device's work goes on */
 };
+
+/* Weights into `backend`, without the checks of a first loading. */
+pith_status pith_model_place(pith_model *model, pith_backend *backend, pith_progress_fn progress, void *user);
 
 #endif

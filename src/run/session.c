@@ -4,8 +4,31 @@
 #include "run/session.h"
 #include "base/mem.h"
 
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+pith_status pith_session_take(pith_session *s)
+{
+    const pith_model *model = s->model;
+    pith_kv_tier *tier = s->kv.tier;
+    s->backend = model->backend;
+    PITH_TRY(pith_kv_store_init(&s->kv, s->backend, s->shape.layers, model->config.n_layer));
+    if (tier)
+        PITH_TRY(pith_kv_store_set_tier(&s->kv, tier));
+    pith_exec_params exec = {.plan = &s->shape.plan, .weights = model->store, .kv = s->kv.bufs, .n_layers = model->config.n_layer};
+    return s->backend->fns->prepare(s->backend, &exec, &s->exec);
+}
+
+void pith_session_drop(pith_session *s)
+{
+    pith_kv_tier *tier = s->kv.tier;
+    pith_profile_destroy(&s->profile); /* it measured the executor */
+    if (s->exec)
+        s->backend->fns->exec_destroy(&s->exec);
+    pith_kv_store_fini(&s->kv);
+    s->kv.tier = tier;
+    s->last = NULL;
+}
 
 pith_status pith_session_create(pith_model *model, const pith_session_params *params, pith_session **out)
 {
@@ -18,15 +41,16 @@ pith_status pith_session_create(pith_model *model, const pith_session_params *pa
         return pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory");
     s->model = model;
     s->backend = model->backend;
+    s->next = model->sessions;
+    model->sessions = s;
     PITH_TRY_GOTO(pith_session_shape_init(&s->shape, model, s->backend, params));
-    PITH_TRY_GOTO(pith_kv_store_init(&s->kv, s->backend, s->shape.layers, model->config.n_layer));
-    pith_exec_params exec = {.plan = &s->shape.plan, .weights = model->store, .kv = s->kv.bufs, .n_layers = model->config.n_layer};
-    PITH_TRY_GOTO(s->backend->fns->prepare(s->backend, &exec, &s->exec));
+    s->tokens = pith_calloc((size_t)s->shape.params.context, sizeof *s->tokens);
     s->logits = pith_aligned_alloc((size_t)PITH_HEAD_ROWS * (size_t)model->config.n_vocab * sizeof *s->logits);
-    if (!s->logits) {
-        status = pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory for %d rows of logits", PITH_HEAD_ROWS);
+    if (!s->logits || !s->tokens) {
+        status = pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory for %d rows of logits and %d tokens", PITH_HEAD_ROWS, s->shape.params.context);
         goto fail;
     }
+    PITH_TRY_GOTO(pith_session_take(s));
     *out = s;
     return PITH_OK;
 fail:
@@ -39,19 +63,22 @@ void pith_session_destroy(pith_session **session)
     pith_session *s = *session;
     if (!s)
         return;
-    pith_profile_destroy(&s->profile);
-    if (s->exec)
-        s->backend->fns->exec_destroy(&s->exec);
-    pith_profile_destroy(&s->profile);
-    pith_kv_store_fini(&s->kv);
+    pith_session_drop(s);
+    for (pith_session **p = &s->model->sessions; *p; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
     pith_session_shape_fini(&s->shape);
     pith_aligned_free(s->logits);
+    free(s->tokens);
     free(s);
     *session = NULL;
 }
 
 int32_t pith_session_position(const pith_session *s) { return (int32_t)s->position; }
 int32_t pith_session_context(const pith_session *s) { return s->shape.params.context; }
+const char *pith_session_device(const pith_session *s) { return s->backend->describe; }
 void pith_session_cancel(pith_session *s) { atomic_store(&s->cancel, true); }
 const float *pith_session_logits(const pith_session *s) { return s->last; }
 
@@ -81,13 +108,17 @@ pith_status pith_session_rewind(pith_session *s, int32_t position)
     return PITH_OK;
 }
 
-/* Every logit of a row finite? A sum of x - x is 0 for finite x and NaN else, without a branch per element. */
+/* Every logit of a row finite? Comparing exponents keeps the loop free of the long chain that a sum of floats has. */
 static bool row_is_finite(const float *x, int32_t n)
 {
-    float sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += x[i] - x[i];
-    return sum == 0;
+    const uint32_t exponent = 0x7F800000u;
+    uint32_t bad = 0;
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & exponent) == exponent;
+    }
+    return bad == 0;
 }
 
 static pith_status run(pith_session *s, const pith_step *step)
@@ -110,8 +141,8 @@ static pith_status head(pith_session *s, int32_t row0, int32_t n)
     int32_t n_vocab = s->model->config.n_vocab;
     for (int32_t i = 0; i < n; i++)
         if (!row_is_finite(s->logits + (size_t)i * (size_t)n_vocab, n_vocab))
-            return pith_fail(PITH_ERROR_NUMERIC, "the logits after position %lld are not finite: broken weights, or a fault in a kernel",
-                             (long long)(s->position + row0 + i));
+            return pith_fail(PITH_ERROR_NUMERIC, "the logits after position %lld are not finite: broken weights, or a fault in a kernel "
+                             "of %s", (long long)(s->position + row0 + i), s->backend->describe);
     return PITH_OK;
 }
 
@@ -122,15 +153,20 @@ static pith_status all_rows(pith_session *s, int32_t n, const pith_step_hooks *h
     for (int32_t row = 0; row < n; row += PITH_HEAD_ROWS) {
         int32_t rows = n - row < PITH_HEAD_ROWS ? n - row : PITH_HEAD_ROWS;
         PITH_TRY(head(s, row, rows));
-        for (int32_t i = 0; hooks->logits && i < rows; i++)
-            if (!hooks->logits((int32_t)s->position + row + i, s->logits + (size_t)i * (size_t)n_vocab, n_vocab, hooks->user))
+        for (int32_t i = 0; hooks->logits && i < rows; i++) {
+            int64_t position = s->position + row + i;
+            if (position < s->shown) /* before the device was lost in mid-chunk */
+                continue;
+            s->shown = position + 1;
+            if (!hooks->logits((int32_t)position, s->logits + (size_t)i * (size_t)n_vocab, n_vocab, hooks->user))
                 return pith_fail(PITH_ERROR_CANCELLED, "stopped by the caller");
+        }
         s->last = s->logits + (size_t)(rows - 1) * (size_t)n_vocab;
     }
     return PITH_OK;
 }
 
-static pith_status pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks)
+pith_status pith_session_pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks)
 {
     PITH_TRY(pith_kv_store_reserve(&s->kv, s->position, n));
     pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position, .cancel = &s->cancel};
@@ -144,6 +180,7 @@ static pith_status pass(pith_session *s, const int32_t *tokens, int32_t n, bool 
         PITH_TRY(head(s, n - 1, 1));
         s->last = s->logits;
     }
+    memmove(s->tokens + s->position, tokens, (size_t)n * sizeof *tokens); /* in place when they are read again */
     s->position += n;
     return PITH_OK;
 }
@@ -160,9 +197,17 @@ pith_status pith_session_step(pith_session *s, const int32_t *tokens, size_t n, 
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= s->model->config.n_vocab)
             return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "token %zu: expected 0 to %d, got %d", i, s->model->config.n_vocab - 1, tokens[i]);
+    s->shown = s->position;
     for (size_t done = 0; done < n;) {
         size_t part = pith_min_size(n - done, (size_t)s->shape.params.chunk);
-        pith_status status = atomic_load(&s->cancel) ? PITH_ERROR_CANCELLED : pass(s, tokens + done, (int32_t)part, done + part == n, hooks);
+        pith_status status = atomic_load(&s->cancel) ? PITH_ERROR_CANCELLED : s->exec ? PITH_OK : pith_session_reread(s);
+        if (status == PITH_OK)
+            status = pith_session_pass(s, tokens + done, (int32_t)part, done + part == n, hooks);
+        if (status == PITH_ERROR_DEVICE) {
+            status = pith_session_recover(s);
+            if (status == PITH_OK)
+                continue; /* with the same tokens */
+        }
         if (status == PITH_ERROR_CANCELLED) {
             atomic_store(&s->cancel, false); /* heard; until then a request is never lost */
             s->last = NULL;

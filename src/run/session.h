@@ -33,8 +33,23 @@ struct pith_session {
     float *logits;       /* [PITH_HEAD_ROWS][V] */
     float *last;         /* row of `logits` that follows the last token; NULL: none wanted */
     int64_t position;    /* tokens appended */
+    int32_t *tokens;     /* [context], those: what a device that was lost must read again */
+    int64_t shown;       /* rows before this position were handed to the caller's callback */
+    pith_session *next;  /* of the same model */
     atomic_bool cancel;
     pith_profile *profile; /* NULL: not measured */
 };
+
+/* Takes the session's memory on its backend: KV store and executor. */
+pith_status pith_session_take(pith_session *s);
+/* Gives it back. */
+void pith_session_drop(pith_session *s);
+/* Computes n tokens behind s->position, at most a chunk; `final`: the last of a step. */
+pith_status pith_session_pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks);
+/* After DEVICE: brings model and session to a device that works, with the session as it was (recover.c). Errors: DEVICE,
+ * NO_MEMORY (nothing works), CANCELLED (position says how far the reading came). */
+pith_status pith_session_recover(pith_session *s);
+/* The same for a session whose device was replaced when another session of its model met the loss. */
+pith_status pith_session_reread(pith_session *s);
 
 #endif

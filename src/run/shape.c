@@ -110,17 +110,47 @@ static pith_status full_bytes(const pith_model *model, const pith_session_params
     return PITH_OK;
 }
 
+/* What is free and whether it suffices, as the device says; a device without heaps uses the process's memory. */
+static pith_status device_plan(const pith_model *model, const pith_backend *backend, const pith_session_shape *shape, pith_memory_plan *out)
+{
+    const uint64_t own = (uint64_t)PITH_HEAD_ROWS * (uint64_t)model->config.n_vocab * sizeof(float) +
+                         (uint64_t)shape->params.context * sizeof(int32_t); /* the session's: logits, tokens */
+    if (backend->fns->memory_plan) {
+        size_t *kv = pith_calloc((size_t)model->config.n_layer, sizeof *kv);
+        if (!kv)
+            return pith_fail(PITH_ERROR_NO_MEMORY, "no memory for a memory plan");
+        for (int32_t l = 0; l < model->config.n_layer; l++)
+            kv[l] = (size_t)shape->layers[l].layout.bytes;
+        const pith_memory_need need = {.weights = model->table, .n_weights = model->n_table, .loaded = model->store != NULL,
+                                       .plan = &shape->plan, .kv = kv, .n_layers = model->config.n_layer};
+        pith_status status = backend->fns->memory_plan(backend, &need, out);
+        free(kv);
+        PITH_TRY(status);
+        out->scratch += out->own_memory ? 0 : own;
+    } else {
+        size_t weights, exec;
+        PITH_TRY(backend->fns->weights_bytes(backend, model->table, model->n_table, &weights));
+        PITH_TRY(backend->fns->exec_bytes(backend, &shape->plan, &exec));
+        out->weights = weights;
+        out->scratch = exec + own;
+    }
+    /* What the process holds already (program, vocabulary, file tables), unless the weights are part of it. */
+    out->other = model->store || out->own_memory ? 0 : pith_os_memory_resident_bytes();
+    uint64_t needed = out->weights + out->kv_raw + out->kv_cores + out->scratch + out->staging;
+    out->total = needed + out->other;
+    if (!backend->fns->memory_plan) {
+        out->available = pith_os_memory_available_bytes();
+        out->fits = out->available == 0 || needed <= out->available;
+    }
+    return PITH_OK;
+}
+
 pith_status pith_memory_plan_make(const pith_model *model, const pith_backend *backend, const pith_session_params *params,
                                   pith_memory_plan *out)
 {
     *out = (pith_memory_plan){0};
     pith_session_shape shape;
-    size_t weights = 0, exec = 0;
     pith_status status = pith_session_shape_init(&shape, model, backend, params);
-    if (status == PITH_OK)
-        status = backend->fns->weights_bytes(backend, model->table, model->n_table, &weights);
-    if (status == PITH_OK)
-        status = backend->fns->exec_bytes(backend, &shape.plan, &exec);
     if (status == PITH_OK)
         status = full_bytes(model, &shape.params, &out->kv_full_attention);
     for (int32_t l = 0; status == PITH_OK && l < model->config.n_layer; l++) {
@@ -128,18 +158,10 @@ pith_status pith_memory_plan_make(const pith_model *model, const pith_backend *b
         out->kv_raw += layout->raw_bytes;
         out->kv_cores += layout->bytes - layout->raw_bytes;
     }
+    if (status == PITH_OK)
+        status = device_plan(model, backend, &shape, out);
     pith_session_shape_fini(&shape);
-    if (status != PITH_OK) {
+    if (status != PITH_OK)
         *out = (pith_memory_plan){0};
-        return status;
-    }
-    out->weights = weights;
-    out->scratch = exec + (uint64_t)PITH_HEAD_ROWS * (uint64_t)model->config.n_vocab * sizeof(float);
-    /* What the process holds already (program, vocabulary, file tables), unless the weights are part of it. */
-    out->other = model->store ? 0 : pith_os_memory_resident_bytes();
-    out->total = out->weights + out->kv_raw + out->kv_cores + out->scratch + out->other;
-    out->available = pith_os_memory_available_bytes();
-    uint64_t needed = out->total - out->other;
-    out->fits = out->available == 0 || needed <= out->available;
-    return PITH_OK;
+    return status;
 }

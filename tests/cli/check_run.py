@@ -129,6 +129,13 @@ check(exact["finish"] == "length" and exact["prompt_tokens"] == n_tokens, "an in
 code, _, err = pith("run", *M, "-p", "x", "--device", "no such device")
 check(code == 4 and "no such device" in err, "an absent device is never replaced", code, err)
 
+# weights that are not numbers: the last rows of the output matrix
+with open(MODEL, "rb") as f:
+    broken = f.read()[:-4096] + b"\xff\xff\xff\x7f" * 1024
+code, out, err = pith("run", "-m", path("broken.gguf", broken), "-p", "hello", "-n", "4")
+check(code == 1 and out == "" and "not finite" in err and "position" in err and "fault in a kernel of cpu" in err,
+      "logits that are not finite end the run", code, out, err)
+
 # a reader that leaves
 p = subprocess.Popen([PITH, "run", *M, "-p", "x", "-n", "-1", "--ignore-end", "-q"], stdout=subprocess.PIPE,
                      stderr=subprocess.PIPE, env=ENV, stdin=subprocess.DEVNULL)

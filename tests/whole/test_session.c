@@ -307,6 +307,8 @@ static void broken_weights_are_noticed(void **state)
     pith_session *s = tiny_session(&t, PITH_ATTN_FULL, 4, 16, 2, 100, 32, PITH_KV_F16);
     int32_t token = 1;
     assert_int_equal(pith_session_step(s, &token, 1, NULL), PITH_ERROR_NUMERIC);
+    assert_non_null(strstr(pith_last_error(), "position 0 "));
+    assert_non_null(strstr(pith_last_error(), pith_backend_describe(t.backend)));
     pith_session_destroy(&s);
     tiny_close(&t);
     pith_model_params params = pith_model_params_default();

@@ -187,7 +187,7 @@ static int step(setting *s, const int32_t *tokens, size_t n, pith_want want)
     pith_status status = pith_session_step(s->session, tokens, n, &hooks);
     if (status == PITH_ERROR_CANCELLED || (status == PITH_OK && cli_signals_caught()))
         return CLI_INTERRUPTED;
-    return status == PITH_OK ? CLI_OK : cli_fail(status, "bench: %s", s->attention);
+    return status == PITH_OK ? CLI_OK : cli_engine_fail(status, "bench");
 }
 
 static int depth_set(const bench *b, setting *s, int32_t depth)

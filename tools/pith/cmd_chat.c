@@ -148,14 +148,14 @@ static int turn_take(chat *c, const char *text)
         else if (status == PITH_OK || status == PITH_ERROR_CANCELLED)
             cli_note("stopped before the question was read; it is forgotten");
         else
-            return cli_fail(status, "chat");
+            return cli_engine_fail(status, "chat");
         return CLI_OK;
     }
     cli_answer_free(&last);
     c->answer_begin = read_end;
     message_add(c, "assistant", c->answer.text ? c->answer.text : "");
     if (status != PITH_OK && status != PITH_ERROR_CANCELLED && status != PITH_ERROR_CONTEXT_LENGTH)
-        return cli_fail(status, "chat");
+        return cli_engine_fail(status, "chat");
     if (result.finish == PITH_FINISH_LENGTH)
         cli_note("(stopped at the limit of -n or of the context: %d of %d tokens)", pith_session_position(c->session),
                  pith_session_context(c->session));

@@ -43,6 +43,7 @@ static void device_print(const pith_device_info *d)
         snprintf(text, sizeof text, "binding %s, buffer %s", cli_bytes(d->binding_max_bytes), cli_bytes(d->buffer_max_bytes));
         line("limits", text);
     }
+    line("self-test", d->self_test);
     line("tiles", d->tiles);
 }
 
@@ -52,10 +53,10 @@ static json_t *device_json(const pith_device_info *d)
     for (int32_t i = 0; i < d->n_heaps; i++)
         json_array_append_new(heaps, json_pack("{sI sb sb}", "bytes", (json_int_t)d->heaps[i].bytes, "device_local", d->heaps[i].device_local,
                                                "host_visible", d->heaps[i].host_visible));
-    return json_pack("{ss so ss so so ss ss ss ss ss si si si si si sI sI sI sI so}", "id", d->id, "name",
+    return json_pack("{ss so ss so so ss ss ss ss ss ss si si si si si sI sI sI sI so}", "id", d->id, "name",
                      cli_json_bytes(d->name, strlen(d->name)), "type", d->type, "vendor", cli_json_bytes(d->vendor, strlen(d->vendor)),
                      "driver", cli_json_bytes(d->driver, strlen(d->driver)), "api", d->api, "pci", d->pci, "features", d->features,
-                     "matrix", d->matrix, "tiles", d->tiles, "cores", d->cores, "subgroup", d->subgroup, "subgroup_min", d->subgroup_min,
+                     "matrix", d->matrix, "self_test", d->self_test, "tiles", d->tiles, "cores", d->cores, "subgroup", d->subgroup, "subgroup_min", d->subgroup_min,
                      "subgroup_max", d->subgroup_max, "workgroup_max", d->workgroup_max, "shared_bytes", (json_int_t)d->shared_bytes,
                      "binding_max_bytes", (json_int_t)d->binding_max_bytes, "buffer_max_bytes", (json_int_t)d->buffer_max_bytes,
                      "memory_bytes", (json_int_t)d->memory_bytes, "heaps", heaps);

@@ -80,7 +80,7 @@ static int sequence_score(scoring *s, pith_session *session, const int32_t *ids,
             status = PITH_ERROR_CANCELLED;
         if (status != PITH_OK) {
             json_decref(s->top1_window);
-            return status == PITH_ERROR_CANCELLED ? CLI_INTERRUPTED : cli_fail(status, "perplexity");
+            return status == PITH_ERROR_CANCELLED ? CLI_INTERRUPTED : cli_engine_fail(status, "perplexity");
         }
         if (s->top1)
             json_array_append_new(s->top1, s->top1_window);

@@ -73,7 +73,7 @@ static int context_choose(cli_engine *engine, const cli_args *args, size_t n_pro
     return CLI_OK;
 }
 
-static json_t *result_json(const cli_engine *engine, const cli_args *args, const pith_session_params *params,
+static json_t *result_json(const cli_engine *engine, const char *device, const cli_args *args, const pith_session_params *params,
                            const pith_generate_params *generate, const pith_generate_result *r, const pith_memory_plan *plan,
                            cli_answer *answer)
 {
@@ -81,13 +81,16 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
     cli_attention_text(&params->attn, attention, sizeof attention);
     json_t *memory = cli_plan_json(plan);
     json_object_set_new(memory, "peak", json_integer((json_int_t)cli_memory_peak_bytes()));
+    uint64_t now, peak;
+    if (pith_backend_memory_used(engine->backend, &now, &peak))
+        json_object_set_new(memory, "device_peak", json_integer((json_int_t)peak));
     json_t *root = json_pack(
         "{so ss si si sf sf sf so so si ss ss ss ss sI so}", "text", cli_json_bytes(answer->text ? answer->text : "", answer->n_text),
         "finish", cli_finish_name(r->finish), "prompt_tokens", r->n_prompt, "generated_tokens", r->n_generated,
         "load_seconds", engine->load_seconds, "prompt_seconds", r->prompt_seconds, "generate_seconds", r->generate_seconds,
         "prompt_tokens_per_second", cli_json_real(r->n_prompt / r->prompt_seconds), "generated_tokens_per_second",
         cli_json_real(r->n_generated / r->generate_seconds), "context", params->context, "attention", attention, "kv_type",
-        cli_kv_name(params->kv_type), "device", pith_backend_describe(engine->backend), "model", engine->path, "seed",
+        cli_kv_name(params->kv_type), "device", device, "model", engine->path, "seed",
         (json_int_t)generate->sample.seed, "memory", memory);
     json_t *ids = json_array();
     for (size_t i = 0; i < answer->n_ids; i++)
@@ -98,7 +101,7 @@ static json_t *result_json(const cli_engine *engine, const cli_args *args, const
     return root;
 }
 
-static void summary_note(const pith_generate_result *r, const pith_generate_params *p, const pith_memory_plan *plan)
+static void summary_note(const pith_backend *backend, const pith_generate_result *r, const pith_generate_params *p, const pith_memory_plan *plan)
 {
     static const char *const why[] = {"", " (stopped at the limit of -n or -c)", " (stop text)", " (stopped)"};
     cli_note("prompt: %d tokens in %s, %.1f tokens/s; answer: %d tokens in %s, %.1f tokens/s%s", r->n_prompt,
@@ -107,8 +110,11 @@ static void summary_note(const pith_generate_result *r, const pith_generate_para
              why[r->finish]);
     if (p->sample.temperature > 0.0f)
         cli_note("sampling: seed %llu", (unsigned long long)p->sample.seed);
-    uint64_t peak = cli_memory_peak_bytes();
-    if (peak)
+    uint64_t peak = cli_memory_peak_bytes(), now, device;
+    if (pith_backend_memory_used(backend, &now, &device))
+        cli_note("memory: peak %s on the device, planned %s; %s in this process", cli_bytes(device), cli_bytes(plan->total - plan->other),
+                 cli_bytes(peak));
+    else if (peak)
         cli_note("memory: peak %s, planned %s", cli_bytes(peak), cli_bytes(plan->total));
 }
 
@@ -132,15 +138,15 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     cli_signals_hold(true);
     cli_signals_session(NULL);
     cli_answer_end(&answer);
-    int code = status == PITH_OK || status == PITH_ERROR_CANCELLED ? CLI_OK : cli_fail(status, "run");
+    int code = status == PITH_OK || status == PITH_ERROR_CANCELLED ? CLI_OK : cli_engine_fail(status, "run");
     if (status == PITH_ERROR_CANCELLED) {
         result.finish = PITH_FINISH_CANCELLED;
         result.n_prompt = pith_session_position(session); /* how far it came */
     }
     if (code == CLI_OK && json)
-        code = cli_json_print(result_json(engine, args, params, &generate, &result, plan, &answer), false);
+        code = cli_json_print(result_json(engine, pith_session_device(session), args, params, &generate, &result, plan, &answer), false);
     if (code == CLI_OK)
-        summary_note(&result, &generate, plan);
+        summary_note(engine->backend, &result, &generate, plan);
     cli_answer_free(&answer);
     free(bias);
     pith_session_destroy(&session);

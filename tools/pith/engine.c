@@ -62,6 +62,8 @@ int cli_engine_open_backend(cli_engine *engine, const cli_args *args, int32_t th
     if (args->v[OPT_CPU_MASK].given)
         params.cpu_mask = (uint32_t)args->v[OPT_CPU_MASK].i;
     params.retune = args->v[OPT_RETUNE].i != 0;
+    params.on_loss = args->v[OPT_ON_DEVICE_LOSS].i == 1 ? PITH_ON_LOSS_CPU : PITH_ON_LOSS_FAIL;
+    params.safe = args->v[OPT_SAFE].i != 0;
     params.exact = args->v[OPT_EXACT].i != 0;
     pith_status status = pith_backend_create(&params, &engine->backend);
     if (status == PITH_ERROR_NOT_FOUND) /* a device that was asked for and is absent is never replaced by another */
@@ -125,6 +127,14 @@ int cli_engine_load(cli_engine *engine)
     engine->load_seconds = (double)(cli_now_ns() - begin) * 1e-9;
     engine->loaded = status == PITH_OK;
     return status == PITH_OK ? CLI_OK : cli_fail(status, "%s", engine->path);
+}
+
+int cli_engine_fail(pith_status status, const char *what)
+{
+    int code = cli_fail(status, "%s", what);
+    if (status == PITH_ERROR_DEVICE)
+        cli_note("note: --safe uses no optional feature and short work; --on-device-loss cpu goes on on the CPU by itself");
+    return code;
 }
 
 const char *cli_kv_name(pith_kv_type type)

@@ -31,6 +31,8 @@ int cli_engine_session_params(cli_engine *engine, const cli_args *args, int32_t 
 void cli_engine_params_for(cli_engine *engine, const cli_args *args, int64_t attn, int64_t kv_type, pith_session_params *out);
 /* Reads the weights, with progress. Exit code. */
 int cli_engine_load(cli_engine *engine);
+/* Reports a failure while computing, with what to do when it is the device's. Exit code. */
+int cli_engine_fail(pith_status status, const char *what);
 /* One line with what attention does, and one with what an untrained model loses; `need`: tokens of this run. */
 void cli_engine_note_attention(const cli_engine *engine, const cli_args *args, const pith_session_params *params, int64_t need);
 void cli_engine_close(cli_engine *engine);

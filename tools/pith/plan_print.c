@@ -7,12 +7,20 @@
 
 void cli_plan_print(FILE *out, const pith_memory_plan *p, int32_t context)
 {
-    fprintf(out, "memory: weights %s, keys and values %s (raw %s, cores %s), scratch %s, other %s\n", cli_bytes(p->weights),
-            cli_bytes(p->kv_raw + p->kv_cores), cli_bytes(p->kv_raw), cli_bytes(p->kv_cores), cli_bytes(p->scratch),
-            cli_bytes(p->other));
-    fprintf(out, "memory: total %s, free %s; for %d tokens full attention would keep %s of keys and values\n",
+    fprintf(out, "memory: weights %s, keys and values %s (raw %s, cores %s), scratch %s", cli_bytes(p->weights),
+            cli_bytes(p->kv_raw + p->kv_cores), cli_bytes(p->kv_raw), cli_bytes(p->kv_cores), cli_bytes(p->scratch));
+    if (p->n_heaps)
+        fprintf(out, ", staging %s", cli_bytes(p->staging));
+    if (!p->own_memory)
+        fprintf(out, ", other %s", cli_bytes(p->other));
+    fprintf(out, "\nmemory: total %s, free %s; for %d tokens full attention would keep %s of keys and values\n",
             cli_bytes(p->total), p->available ? cli_bytes(p->available) : "unknown", context,
             cli_bytes(p->kv_full_attention));
+    for (int32_t i = 0; i < p->n_heaps; i++)
+        if (p->heaps[i].planned)
+            fprintf(out, "memory: heap %d (%s, %s): %s to be taken, %s free, %s of it kept clear\n", i,
+                    p->heaps[i].on_device ? "the device's" : "the system's", cli_bytes(p->heaps[i].size),
+                    cli_bytes(p->heaps[i].planned), cli_bytes(p->heaps[i].free), cli_bytes(p->heaps[i].headroom));
 }
 
 int cli_plan_check(const pith_model *model, const pith_backend *backend, const pith_session_params *params,
@@ -33,8 +41,19 @@ int cli_plan_check(const pith_model *model, const pith_backend *backend, const p
 
 json_t *cli_plan_json(const pith_memory_plan *p)
 {
-    return json_pack("{sI sI sI sI sI sI sI sI sb}", "weights", (json_int_t)p->weights, "kv_raw", (json_int_t)p->kv_raw,
-                     "kv_cores", (json_int_t)p->kv_cores, "scratch", (json_int_t)p->scratch, "other", (json_int_t)p->other,
-                     "total", (json_int_t)p->total, "kv_full_attention", (json_int_t)p->kv_full_attention, "available",
-                     (json_int_t)p->available, "fits", p->fits);
+    json_t *root = json_pack("{sI sI sI sI sI sI sI sI sb}", "weights", (json_int_t)p->weights, "kv_raw", (json_int_t)p->kv_raw,
+                             "kv_cores", (json_int_t)p->kv_cores, "scratch", (json_int_t)p->scratch, "other", (json_int_t)p->other,
+                             "total", (json_int_t)p->total, "kv_full_attention", (json_int_t)p->kv_full_attention, "available",
+                             (json_int_t)p->available, "fits", p->fits);
+    if (!p->n_heaps)
+        return root;
+    json_t *heaps = json_array();
+    for (int32_t i = 0; i < p->n_heaps; i++)
+        json_array_append_new(heaps, json_pack("{sI sI sI sI sb}", "size", (json_int_t)p->heaps[i].size, "free",
+                                               (json_int_t)p->heaps[i].free, "headroom", (json_int_t)p->heaps[i].headroom,
+                                               "planned", (json_int_t)p->heaps[i].planned, "on_device", p->heaps[i].on_device));
+    json_object_set_new(root, "staging", json_integer((json_int_t)p->staging));
+    json_object_set_new(root, "headroom", json_integer((json_int_t)p->headroom));
+    json_object_set_new(root, "heaps", heaps);
+    return root;
 }

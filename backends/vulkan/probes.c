@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The self-test's checks, as graphs of a few nodes: the code that real models run, with its choice of kernels, against
+ * sums in double. Bounds are some times what rounding to halves explains; a path that is broken misses them by far. */
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "selftest.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A graph made ready on the device. */
+struct rig {
+    pith_vk_backend *vk;
+    pith_graph graph;
+    pith_plan plan;
+    pith_weight_store *store;
+    pith_buf *kv;
+    pith_exec *exec;
+};
+
+static void rig_fini(struct rig *r)
+{
+    if (r->exec)
+        pith_vk_exec_destroy(&r->exec);
+    if (r->kv)
+        r->vk->base.fns->buf_destroy(&r->kv);
+    pith_vk_weights_destroy(&r->store);
+    pith_plan_fini(&r->plan);
+    pith_graph_fini(&r->graph);
+}
+
+static pith_status rig_take(struct rig *r, const pith_weight_desc *weights, int32_t n_weights, int32_t tokens, const pith_kv_layout *layout)
+{
+    pith_backend *b = &r->vk->base;
+    PITH_TRY(pith_plan_make(&r->graph, tokens, 1, &r->plan));
+    PITH_TRY(pith_vk_weights_create(b, weights, n_weights, NULL, NULL, NULL, &r->store));
+    if (layout)
+        PITH_TRY(b->fns->buf_create(b, (size_t)layout->bytes, &r->kv));
+    return pith_vk_prepare(b, &(pith_exec_params){.plan = &r->plan, .weights = r->store, .kv = &r->kv, .n_layers = layout ? 1 : 0}, &r->exec);
+}
+
+/* Tokens [first, first + n), whose ids are their positions. */
+static pith_status rig_run(struct rig *r, int32_t first, int32_t n)
+{
+    int32_t ids[128];
+    for (int32_t i = 0; i < n; i++)
+        ids[i] = first + i;
+    return pith_vk_run(r->exec, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = ids, .pos0 = first});
+}
+
+/* ---- products ------------------------------------------------------------------------------------------------------- */
+
+#define TYPES 6
+#define PARTS 3       /* types of one weight, each a launch of its own */
+#define ROWS 97       /* of each type; leaves parts of every tile */
+#define COLS 512
+#define MANY 70       /* tokens that take the tile kernels */
+
+static const pith_dtype types[TYPES] = {PITH_DTYPE_F16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q8_0, PITH_DTYPE_Q4_K, PITH_DTYPE_Q6_K, PITH_DTYPE_IQ4_NL};
+
+struct products {
+    float x[MANY][COLS];
+    uint8_t bytes[TYPES][ROWS * COLS * 2];
+    float values[TYPES][ROWS][COLS];
+    float got[MANY * PARTS * ROWS];
+};
+
+/* Random codes with scales of about 1/16, some of them large; f16 elements alike. */
+static void matrix_fill(pith_rng *rng, pith_dtype type, uint8_t *bytes, float (*values)[COLS])
+{
+    pith_dtype_info info = pith_dtype_get((uint32_t)type);
+    size_t row_bytes = pith_dtype_row_bytes(type, COLS);
+    for (size_t i = 0; i < ROWS * row_bytes; i++)
+        bytes[i] = (uint8_t)pith_rng_u64(rng);
+    for (size_t at = 0; at < ROWS * row_bytes; at += info.block_bytes) {
+        uint16_t scale = pith_f32_to_f16(pith_rng_normal(rng) * (pith_rng_u64(rng) % 64 ? 0.0625f : 2.0f));
+        memcpy(bytes + at + (type == PITH_DTYPE_Q6_K ? 208 : 0), &scale, 2);
+        if (type == PITH_DTYPE_Q4_K)
+            memcpy(bytes + at + 2, &scale, 2);
+    }
+    for (size_t r = 0; r < ROWS; r++)
+        pith_dequantize(type, bytes + r * row_bytes, values[r], COLS);
+}
+
+static struct products *products_make(void)
+{
+    struct products *p = pith_calloc(1, sizeof *p);
+    pith_rng rng;
+    pith_rng_init(&rng, 20);
+    for (int32_t t = 0; p && t < MANY; t++)
+        for (int32_t k = 0; k < COLS; k++) /* exact integers beside ordinary and large values */
+            p->x[t][k] = t % 3 == 0 ? (float)(k % 17 - 8) : pith_rng_normal(&rng) * (t % 3 == 1 ? 1.0f : 30.0f);
+    for (int i = 0; p && i < TYPES; i++)
+        matrix_fill(&rng, types[i], p->bytes[i], p->values[i]);
+    if (!p)
+        pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the self-test");
+    return p;
+}
+
+/* Element by element: halves in both factors, with room for another order of sums and for halves in the middle. */
+static bool products_right(const struct products *p, int type, int part, int parts, int32_t first, int32_t n)
+{
+    for (int32_t t = 0; t < n; t++)
+        for (int32_t r = 0; r < ROWS; r++) {
+            double sum = 0, magnitude = 0;
+            for (int32_t k = 0; k < COLS; k++) {
+                double term = (double)p->values[type][r][k] * p->x[first + t][k];
+                sum += term;
+                magnitude += fabs(term);
+            }
+            if (!(fabs(p->got[(t * parts + part) * ROWS + r] - sum) <= magnitude * 0x1p-10 + 1e-5))
+                return false;
+        }
+    return true;
+}
+
+static pith_status products_graph(struct rig *r, const struct products *p, int type0, int parts, pith_weight_desc *weights, int32_t *result)
+{
+    weights[0] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, MANY, COLS, p->x}}};
+    weights[1] = (pith_weight_desc){PITH_WEIGHT_MATRIX, parts, {{0}}};
+    for (int i = 0; i < parts; i++)
+        weights[1].parts[i] = (pith_weight_part){"w", types[type0 + i], ROWS, COLS, p->bytes[type0 + i]};
+    pith_graph_init(&r->graph, weights, 2);
+    int32_t ids = pith_graph_input(&r->graph, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
+    int32_t x = pith_graph_value(&r->graph, "x", PITH_DTYPE_F32, PITH_ROWS_TOKENS, COLS);
+    *result = pith_graph_value(&r->graph, "y", PITH_DTYPE_F32, PITH_ROWS_TOKENS, parts * ROWS);
+    pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = x, .layer = -1};
+    PITH_TRY(pith_graph_add(&r->graph, &node));
+    node = (pith_node){.op = PITH_OP_MATMUL, .src = x, .dst = *result, .layer = 0};
+    node.u.matmul.weight = 1;
+    node.u.matmul.norm = node.u.matmul.bias = -1;
+    return pith_graph_add(&r->graph, &node);
+}
+
+/* Chunks of n tokens from the first `runs` positions on, with the first n_types. */
+static pith_status products_run(pith_vk_backend *vk, struct products *p, int n_types, int32_t n, int32_t runs, bool *good)
+{
+    pith_status status = PITH_OK;
+    for (int type0 = 0; type0 < n_types && status == PITH_OK && *good; type0 += PARTS) {
+        struct rig r = {.vk = vk};
+        pith_weight_desc weights[2] = {0};
+        int32_t result;
+        int parts = n_types - type0 < PARTS ? n_types - type0 : PARTS;
+        status = products_graph(&r, p, type0, parts, weights, &result);
+        if (status == PITH_OK)
+            status = rig_take(&r, weights, 2, n, NULL);
+        for (int32_t first = 0; first < runs && status == PITH_OK; first++) {
+            status = rig_run(&r, first, n);
+            if (status == PITH_OK)
+                status = pith_vk_read(r.exec, result, 0, n, p->got);
+            for (int i = 0; i < parts && status == PITH_OK; i++)
+                *good = *good && products_right(p, type0 + i, i, parts, first, n);
+        }
+        rig_fini(&r);
+    }
+    return status;
+}
+
+static pith_status vector_check(pith_vk_backend *vk, bool *good)
+{
+    struct products *p = products_make();
+    if (!p)
+        return PITH_ERROR_NO_MEMORY;
+    *good = true;
+    pith_status status = products_run(vk, p, TYPES, 1, 3, good);
+    free(p);
+    return status;
+}
+
+/* Many tokens: all types with one tile, one type with the other tiles that the device has. Software, which takes minutes
+ * to compile them, with the smallest alone. */
+static pith_status matrix_check(pith_vk_backend *vk, bool *good)
+{
+    const pith_vk_tuned before = vk->device.tuned;
+    int n = 1;
+    const pith_vk_tile *tiles = pith_vk_tile_list(&n);
+    struct products *p = products_make();
+    if (!p)
+        return PITH_ERROR_NO_MEMORY;
+    pith_status status = PITH_OK;
+    *good = true;
+    bool all = true, software = vk->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    for (int i = software ? n - 1 : 0; i < n && *good && status == PITH_OK; i++) {
+        pith_vk_tile tile = tiles[i];
+        if (pith_vk_has_coopmat(&vk->device) && !pith_vk_tile_fits(&vk->device, COLS, &tile))
+            continue;
+        for (int c = 0; c < PITH_VK_TUNED_M * PITH_VK_TUNED_N; c++)
+            vk->device.tuned.tile[c / PITH_VK_TUNED_N][c % PITH_VK_TUNED_N] = i + 1;
+        status = products_run(vk, p, all ? TYPES : 1, MANY, 1, good);
+        all = false;
+        if (!pith_vk_has_coopmat(&vk->device))
+            break;
+    }
+    vk->device.tuned = before;
+    free(p);
+    return status;
+}
+
+/* ---- attention ------------------------------------------------------------------------------------------------------ */
+
+#define HEADS 4
+#define KV 2
+#define WIDTH 64
+#define LENGTH 75
+#define QKV ((HEADS + 2 * KV) * WIDTH)
+
+static const float *part_of(const float *table, int64_t position, int head) { return table + position * QKV + head * WIDTH; }
+
+/* Query `position` of head h: the softmax over all rows up to it, with keys and values rounded as the store rounds. */
+static bool attention_right(const float *table, int64_t position, int h, const float *got)
+{
+    double weights[LENGTH], total = 0, most = -1e30;
+    const float *q = part_of(table, position, h);
+    int kv = h / (HEADS / KV);
+    for (int64_t j = 0; j <= position; j++) {
+        const float *k = part_of(table, j, HEADS + kv);
+        double sum = 0;
+        for (int e = 0; e < WIDTH; e++)
+            sum += (double)q[e] * (double)pith_f16_to_f32(pith_f32_to_f16(k[e]));
+        weights[j] = sum / sqrt(WIDTH);
+        most = weights[j] > most ? weights[j] : most;
+    }
+    for (int64_t j = 0; j <= position; j++)
+        total += weights[j] = exp(weights[j] - most);
+    for (int e = 0; e < WIDTH; e++) {
+        double sum = 0;
+        for (int64_t j = 0; j <= position; j++)
+            sum += weights[j] * (double)pith_f16_to_f32(pith_f32_to_f16(part_of(table, j, HEADS + KV + kv)[e]));
+        if (!(fabs(got[e] - sum / total) <= 0.02))
+            return false;
+    }
+    return true;
+}
+
+static pith_status attention_graph(struct rig *r, pith_weight_desc *weights, const float *table, const pith_kv_layout *layout, int32_t *result)
+{
+    weights[0] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"qkv", PITH_DTYPE_F32, LENGTH, QKV, table}}};
+    pith_graph_init(&r->graph, weights, 1);
+    int32_t ids = pith_graph_input(&r->graph, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
+    int32_t qkv = pith_graph_value(&r->graph, "qkv", PITH_DTYPE_F32, PITH_ROWS_TOKENS, QKV);
+    *result = pith_graph_value(&r->graph, "att", PITH_DTYPE_F32, PITH_ROWS_TOKENS, HEADS * WIDTH);
+    pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = qkv, .layer = -1};
+    PITH_TRY(pith_graph_add(&r->graph, &node));
+    node = (pith_node){.op = PITH_OP_KV_APPEND, .src = qkv, .dst = qkv, .layer = 0};
+    node.u.append.n_head = HEADS;
+    node.u.append.q_norm = node.u.append.k_norm = -1;
+    node.u.append.scale = 1 / sqrtf(WIDTH);
+    node.u.append.rope = (pith_rope){.magnitude = 1};
+    node.u.append.layout = layout;
+    PITH_TRY(pith_graph_add(&r->graph, &node));
+    node = (pith_node){.op = PITH_OP_ATTEND, .src = qkv, .dst = *result, .layer = 0};
+    node.u.attend.n_head = HEADS;
+    node.u.attend.scale = 1 / sqrtf(WIDTH);
+    node.u.attend.layout = layout;
+    node.u.attend.n_segments = 1;
+    node.u.attend.segments[0] = (pith_segment){.source = PITH_SEGMENT_RAW, .lo = pith_bound_const(0),
+                                               .hi = {.max = INT64_MAX, .mul = 1, .group = 1}, .list_value = -1};
+    return pith_graph_add(&r->graph, &node);
+}
+
+/* A chunk, then single tokens; with attention that is spread and attention that sits on one key. */
+static pith_status attention_check(pith_vk_backend *vk, bool *good)
+{
+    struct rig r = {.vk = vk};
+    pith_weight_desc weights[1];
+    int32_t result;
+    pith_kv_layout layout = {.dtype = PITH_DTYPE_F16, .n_kv = KV, .head_dim = WIDTH, .raw_rows = LENGTH};
+    float *table = pith_calloc((size_t)LENGTH * QKV, sizeof *table), *got = pith_calloc((size_t)LENGTH * HEADS * WIDTH, sizeof *got);
+    pith_status status = table && got && pith_kv_layout_fill(&layout) ? PITH_OK : pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the self-test");
+    pith_rng rng;
+    pith_rng_init(&rng, 21);
+    for (int i = 0; status == PITH_OK && i < LENGTH * QKV; i++)
+        table[i] = pith_rng_normal(&rng) * (i / QKV % 4 == 3 && i % QKV < (HEADS + KV) * WIDTH ? 3.0f : 1.0f);
+    if (status == PITH_OK)
+        status = attention_graph(&r, weights, table, &layout, &result);
+    if (status == PITH_OK)
+        status = rig_take(&r, weights, 1, LENGTH, &layout);
+    *good = true;
+    for (int32_t first = 0, n = LENGTH - 3; first < LENGTH && status == PITH_OK; first += n, n = 1) {
+        status = rig_run(&r, first, n);
+        if (status == PITH_OK)
+            status = pith_vk_read(r.exec, result, 0, n, got);
+        for (int32_t t = 0; t < n && status == PITH_OK; t++)
+            for (int h = 0; h < HEADS; h++)
+                *good = *good && attention_right(table, first + t, h, got + (t * HEADS + h) * WIDTH);
+    }
+    rig_fini(&r);
+    free(table);
+    free(got);
+    return status;
+}
+
+const pith_vk_probe pith_vk_probes[] = {{"a product of one token", vector_check}, {"a product of many tokens", matrix_check}, {"attention", attention_check}};
+const int pith_vk_n_probes = (int)(sizeof pith_vk_probes / sizeof pith_vk_probes[0]);
