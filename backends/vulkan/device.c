@@ -101,7 +101,8 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(INTDOT);
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
-    if (matrix && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
+    /* maintenance4: modules for Vulkan 1.3 give the workgroup's size by constants (LocalSizeId). */
+    if (matrix && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
         caps |= PITH_VK_CAP(COOPMAT);
     return caps;
@@ -254,6 +255,7 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     f.v12.shaderFloat16 = fp16;
     f.v12.shaderInt8 = out->caps & PITH_VK_CAP(INT8) ? VK_TRUE : VK_FALSE;
     f.v13.shaderIntegerDotProduct = out->caps & PITH_VK_CAP(INTDOT) ? VK_TRUE : VK_FALSE;
+    f.v13.maintenance4 = have.v13.maintenance4;
     f.v13.computeFullSubgroups = have.v13.computeFullSubgroups;
     f.v13.subgroupSizeControl = have.v13.subgroupSizeControl;
     f.v12.timelineSemaphore = VK_TRUE; /* every Vulkan 1.2 device has it */
