@@ -3,8 +3,8 @@
  * dequantised weights multiplied in double. The bound of an element follows from rounding: f32 sums of K terms, and
  * where the tile kernels run (many tokens, weights that are not f32) operands rounded to f16; the mat-vec in halves rounds
  * x, products and sums of eight of them. */
+#include "vk_shared.h"
 #include "tune.h"
-#include "vk_test.h"
 
 #include "harness/compare.h"
 #include "harness/gen.h"
@@ -124,7 +124,7 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     pith_plan plan;
     assert_ok(pith_plan_make(&graph, c->tokens, 1, &plan));
 
-    pith_backend *vk = vk_test_backend(&physical, &params);
+    pith_backend *vk = vk_shared(&physical, &params);
     for (int32_t i = 0; i < graph.n_nodes; i++)
         assert_true(vk->fns->supports(vk, &graph.nodes[i], w));
     pith_weight_store *store;
@@ -174,7 +174,6 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     free(got);
     vk->fns->exec_destroy(&exec);
     vk->fns->weights_destroy(&store);
-    pith_backend_destroy(&vk);
     pith_plan_fini(&plan);
     pith_graph_fini(&graph);
     for (int32_t p = 0; p < c->n_parts; p++)
@@ -252,6 +251,6 @@ int main(void)
 {
     physical = vk_test_device();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
-                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

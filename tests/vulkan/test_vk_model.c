@@ -3,7 +3,7 @@
  * Vulkan device and on the CPU's scalar kernels. The CPU reads the same weights written as f32 (exact_models.py), since
  * its products with quantised weights round activations to bytes, which would hide faults of the device. Arguments:
  * folder of models, folder of exact models, model names. */
-#include "vk_test.h"
+#include "vk_shared.h"
 
 #include <math.h>
 
@@ -96,13 +96,12 @@ static void compare(const struct run *run, double bound)
 {
     pith_backend_params params = pith_backend_params_default();
     params.cpu_mask = PITH_CPU_SCALAR;
-    pith_backend *cpu, *vk = vk_test_backend(&physical, NULL);
+    pith_backend *cpu, *vk = vk_shared(&physical, NULL);
     assert_ok(pith_backend_create(&params, &cpu));
     struct logits a = {0}, b = {0};
     run_on(cpu, exact, run, &a);
     run_on(vk, folder, run, &b);
     pith_backend_destroy(&cpu);
-    pith_backend_destroy(&vk);
     int32_t where = -1;
     double most = worst(&a, &b, &where);
     printf("  %-12s method %d kv %d heads %d position %d: largest difference %.2e at token %d\n", run->model, (int)run->method, (int)run->kv,
@@ -164,6 +163,6 @@ int main(int argc, char **argv)
         names[n_names++] = argv[i];
     physical = vk_test_device();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_methods), cmocka_unit_test(test_kv_types), cmocka_unit_test(test_cores),
-                                       cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
