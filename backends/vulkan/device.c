@@ -268,10 +268,17 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = physical->family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
-    const char *extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
-                                     .ppEnabledExtensionNames = extensions};
+    const char *extensions[2];
+    uint32_t n_extensions = 0;
+    if (coopmat)
+        extensions[n_extensions++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pNext = &f.base, .pipelineExecutableInfo = VK_TRUE};
+    if (physical->statistics)
+        extensions[n_extensions++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1,
+                                     .pNext = physical->statistics ? (const void *)&statistics : &f.base, .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = n_extensions, .ppEnabledExtensionNames = extensions};
     VkResult result = vkCreateDevice(physical->handle, &info, NULL, &out->handle);
     if (result != VK_SUCCESS) {
         out->handle = NULL;

@@ -39,6 +39,7 @@ typedef struct pith_vk_physical {
     uint64_t max_buffer;    /* bytes of one buffer or allocation */
     char pci[16];           /* "0000:01:00.0" or "" */
     bool usable;            /* Vulkan 1.2, a compute queue */
+    bool statistics;        /* set by who wants them: pipelines keep what their compiler tells (executable properties) */
 } pith_vk_physical;
 
 typedef struct pith_vk_device {
