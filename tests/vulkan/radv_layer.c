@@ -148,9 +148,9 @@ void radv_layers(const pith_vk_physical *physical, const char *family, struct ce
     void *data = calloc(1, (size_t)2048 * 4096 * 4);
     assert_non_null(data);
     zeros = data;
-    static const char *const hides[] = {"", "subgroup"};
+    static const char *const hides[] = {"", "fp16", "subgroup"};
     static const pith_dtype stores[] = {PITH_DTYPE_F32, PITH_DTYPE_F16, PITH_DTYPE_Q8_0};
-    for (int h = 0; h < 2; h++) {
+    for (size_t h = 0; h < sizeof hides / sizeof hides[0]; h++) {
         pith_backend *b = vk_test_backend(&p, &(pith_vk_backend_params){.hide = hides[h], .threads = 2});
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
             layer_prepare(b, &(struct shape){types[t], 1024, 16, 4, 64, 256, PITH_DTYPE_F16, 16, false, false});

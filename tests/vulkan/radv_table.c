@@ -99,7 +99,7 @@ static void family_run(size_t f, int end)
     radv_layers(&all[i], families[f], rows[f].cells, pipelines_read);
     null_device_end();
     for (int v = 0; v < PITH_SPV_COUNT; v++) { /* what can be compiled was */
-        if (pith_vk_spv[v].code && strcmp(pith_vk_spv[v].need, "coopmat") != 0 && !rows[f].cells[v].pipelines) {
+        if (pith_vk_spv[v].code && vk_test_fits(&all[i], &pith_vk_spv[v]) && !rows[f].cells[v].pipelines) {
             fprintf(stderr, "%s: %s: no layer of radv_layer.c uses this module\n", families[f], pith_vk_spv[v].name);
             failures++;
         }

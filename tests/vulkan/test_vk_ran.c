@@ -26,20 +26,6 @@ static bool read_names(const char *path)
     return true;
 }
 
-/* Does the device have what a module needs? A need that is no capability's name is one that it lacks. */
-static bool has(const pith_vk_physical *physical, const char *need)
-{
-    static const char *const names[] = {
-#define X(NAME, name, what) name,
-        PITH_VK_CAP_MAP(X)
-#undef X
-    };
-    for (int i = 0; i < PITH_VK_CAP_COUNT; i++)
-        if (strcmp(need, names[i]) == 0)
-            return physical->caps >> i & 1;
-    return strcmp(need, "-") == 0;
-}
-
 int main(int argc, char **argv)
 {
     const pith_vk_physical physical = vk_test_device();
@@ -52,7 +38,7 @@ int main(int argc, char **argv)
     }
     for (int v = 0; v < PITH_SPV_COUNT; v++) {
         const pith_vk_spv_module *m = &pith_vk_spv[v];
-        if (!m->code || !has(&physical, m->need)) {
+        if (!m->code || !vk_test_fits(&physical, m)) {
             printf("%s: %s (%s)\n", m->name, m->code ? "not for this device" : "left out of this build", m->need);
         } else if (!ran[v]) {
             fprintf(stderr, "%s: no test ran this module\n", m->name);

@@ -82,6 +82,25 @@ static inline pith_vk_physical vk_test_device(void)
     abort();
 }
 
+/* Can the device run a module? By its need in variants.txt (one that is no capability's name is taken for lacking), and by
+ * its own words for half arithmetic. */
+static inline bool vk_test_fits(const pith_vk_physical *physical, const pith_vk_spv_module *m)
+{
+    static const char *const names[] = {
+#define X(NAME, name, what) name,
+        PITH_VK_CAP_MAP(X)
+#undef X
+    };
+    const uint32_t op_capability = 17, float16 = 9, header = 5;
+    for (size_t w = header; w + 1 < m->bytes / 4 && (m->code[w] & 0xFFFF) == op_capability; w += m->code[w] >> 16)
+        if (m->code[w + 1] == float16 && !(physical->caps & PITH_VK_CAP(FP16)))
+            return false;
+    for (int i = 0; i < PITH_VK_CAP_COUNT; i++)
+        if (strcmp(m->need, names[i]) == 0)
+            return physical->caps >> i & 1;
+    return strcmp(m->need, "-") == 0;
+}
+
 static inline pith_backend *vk_test_backend(const pith_vk_physical *physical, const pith_vk_backend_params *params)
 {
     const pith_vk_backend_params none = {.threads = 2};
