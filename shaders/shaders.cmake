@@ -58,7 +58,7 @@ function(pith_spv target)
       string(APPEND enum "    PITH_SPV_${upper},\n")
       set(inc ${pith_spv_out}/${n}.inc)
       if((NOT need STREQUAL "-" AND NOT pith_has_${need}) OR (PITH_SPV_DIR AND NOT EXISTS ${PITH_SPV_DIR}/${n}.inc))
-        string(APPEND table "    {\"${n}\", 0, 0},\n")
+        string(APPEND table "    {\"${n}\", 0, 0, \"${need}\"},\n")
         continue()
       endif()
       if(PITH_SPV_DIR)
@@ -84,7 +84,7 @@ function(pith_spv target)
         list(APPEND incs ${inc})
       endif()
       string(APPEND arrays "static const uint32_t spv_${n}[] =\n#include \"${inc}\"\n    ;\n")
-      string(APPEND table "    {\"${n}\", spv_${n}, sizeof spv_${n}},\n")
+      string(APPEND table "    {\"${n}\", spv_${n}, sizeof spv_${n}, \"${need}\"},\n")
     endforeach()
   endforeach()
   file(CONFIGURE OUTPUT ${pith_spv_out}/pith_spv.h CONTENT
@@ -100,6 +100,7 @@ typedef struct pith_vk_spv_module {
     const char *name;
     const uint32_t *code; /* NULL: left out of this build */
     size_t bytes;
+    const char *need; /* \"-\", or what a device must have: variants.txt */
 } pith_vk_spv_module;
 extern const pith_vk_spv_module pith_vk_spv[PITH_SPV_COUNT];
 #endif

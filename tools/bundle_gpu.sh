@@ -6,13 +6,13 @@
 #   cmake -S . -B BUILD -G Ninja -DPITH_GLSLC=DIR/glslc -DPITH_BLAS=OFF       a newer compiler: tools/newer_glslc.sh
 #   ninja -C BUILD && tools/bundle_gpu.sh BUILD OUT
 #   on the GPU machine:  OUT/run bench_vulkan NVIDIA
-#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_matmul
+#                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_matmul      (and test_vk_attn, test_vk_lookup)
 #                        PITH_TEST_DEVICE=NVIDIA OUT/run test_vk_model OUT/tiny OUT/exact llama-q8_0 mixed-q4_k
 #                        OUT/run pith bench -m MODEL.gguf --device gpu
 set -euo pipefail
 build=${1:?usage: bundle_gpu.sh BUILD OUT}; out=${2:?usage: bundle_gpu.sh BUILD OUT}
 mkdir -p "$out/bin" "$out/lib" "$out/tiny"
-for program in tools/pith tests/vulkan/bench_vulkan tests/vulkan/test_vk_device tests/vulkan/test_vk_matmul tests/vulkan/test_vk_model; do
+for program in tools/pith $(printf 'tests/vulkan/%s ' bench_vulkan test_vk_{device,matmul,attn,lookup,model}); do
     [ -x "$build/$program" ] || { echo "bundle_gpu.sh: $build/$program is not built" >&2; exit 1; }
     install -s -m 755 "$build/$program" "$out/bin/"
     ldd "$build/$program" | awk '$2 == "=>" && $3 ~ "^/" {print $3}' |

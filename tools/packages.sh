@@ -6,6 +6,7 @@
 PACKAGES_BUILD="gcc libc6-dev cmake ninja-build pkg-config libpcre2-dev libjansson-dev zlib1g-dev libopenblas-dev
   libedit-dev libcurl4-openssl-dev ca-certificates"
 PACKAGES_GPU="libvulkan-dev libvulkan-volk-dev glslc" # the Vulkan backend is left out of a build without them
+PACKAGES_GPU_TEST="mesa-vulkan-drivers vulkan-validationlayers" # software and null devices; without them those tests are skipped
 PACKAGES_PULL="python3 python3-pip"
 PACKAGES_TEST="g++ python3 libcmocka-dev zstd binutils"
 

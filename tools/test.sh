@@ -24,7 +24,7 @@ esac
 
 cd "$here"
 # shellcheck disable=SC2086
-need_packages $PACKAGES_BUILD $PACKAGES_GPU $PACKAGES_TEST
+need_packages $PACKAGES_BUILD $PACKAGES_GPU $PACKAGES_TEST $PACKAGES_GPU_TEST
 need_numpy
 say "configuring $preset"
 # shellcheck disable=SC2086

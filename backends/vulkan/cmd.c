@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SETS 128
 
@@ -38,6 +39,7 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
         d->fn.vkResetDescriptorPool(d->handle, c->sets[i], 0);
     c->used = 0;
     c->bound = VK_NULL_HANDLE;
+    memset(c->ran, 0, sizeof c->ran);
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     if (c->status == PITH_OK)
         c->status = pith_vk_check(d->fn.vkBeginCommandBuffer(c->handle, &info), "beginning a command buffer");
@@ -153,8 +155,10 @@ void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *call)
                               (unsigned long long)x, (unsigned long long)y, (unsigned long long)z);
         return;
     }
-    if (x && y && z)
+    if (x && y && z) {
         d->fn.vkCmdDispatch(c->handle, (uint32_t)x, (uint32_t)y, (uint32_t)z);
+        c->ran[call->variant / 64] |= 1ull << (call->variant % 64);
+    }
 }
 
 void pith_vk_cmd_copy(pith_vk_cmd *c, const pith_vk_buffer *dst, uint64_t to, const pith_vk_buffer *src, uint64_t from, uint64_t bytes)

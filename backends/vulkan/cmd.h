@@ -26,6 +26,7 @@ typedef struct pith_vk_cmd {
     VkPipeline bound;
     pith_status status;
     double flop[PITH_VK_WORKS]; /* of what it holds */
+    uint64_t ran[PITH_VK_RAN_WORDS]; /* variants dispatched in it, as in pith_vk_pipelines */
     uint64_t value;          /* of the timeline when its last submission is done; 0: never submitted */
 } pith_vk_cmd;
 

@@ -103,7 +103,8 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
     caps |= PITH_VK_CAP(HALF);
-    if (matrix && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
+    /* maintenance4: modules for Vulkan 1.3 give the workgroup's size by constants (LocalSizeId). */
+    if (matrix && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
         caps |= PITH_VK_CAP(COOPMAT);
     return pith_vk_caps_close(caps);
@@ -268,6 +269,7 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     f.v12.shaderFloat16 = fp16;
     f.v12.shaderInt8 = out->caps & PITH_VK_CAP(INT8) ? VK_TRUE : VK_FALSE;
     f.v13.shaderIntegerDotProduct = out->caps & PITH_VK_CAP(INTDOT) ? VK_TRUE : VK_FALSE;
+    f.v13.maintenance4 = have.v13.maintenance4;
     f.v13.computeFullSubgroups = have.v13.computeFullSubgroups;
     f.v13.subgroupSizeControl = have.v13.subgroupSizeControl;
     f.v12.timelineSemaphore = VK_TRUE; /* every Vulkan 1.2 device has it */
@@ -280,10 +282,17 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = physical->family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
-    const char *extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME};
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = &f.base, .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue, .enabledExtensionCount = coopmat ? 1 : 0,
-                                     .ppEnabledExtensionNames = extensions};
+    const char *extensions[2];
+    uint32_t n_extensions = 0;
+    if (coopmat)
+        extensions[n_extensions++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pNext = &f.base, .pipelineExecutableInfo = VK_TRUE};
+    if (physical->statistics)
+        extensions[n_extensions++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1,
+                                     .pNext = physical->statistics ? (const void *)&statistics : &f.base, .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = n_extensions, .ppEnabledExtensionNames = extensions};
     out->ledger = pith_calloc(1, sizeof *out->ledger);
     if (!out->ledger)
         return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for a device");

@@ -41,6 +41,7 @@ typedef struct pith_vk_physical {
     bool budget;            /* tells how much of each heap is free */
     char pci[16];           /* "0000:01:00.0" or "" */
     bool usable;            /* Vulkan 1.2, a compute queue */
+    bool statistics;        /* set by who wants them: pipelines keep what their compiler tells (executable properties) */
 } pith_vk_physical;
 
 /* Device memory as it was really taken: what plans are compared with, and what is alive when nothing should be. */

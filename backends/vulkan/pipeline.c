@@ -91,6 +91,7 @@ static pith_status make(pith_vk_pipelines *p, pith_spv variant, const uint32_t *
     bool require = d->subgroup_control && d->physical.subgroup_min < d->physical.subgroup_max && whole;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = d->physical.statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = require ? &size : NULL,
                   .flags = d->full_subgroups && whole ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,

@@ -11,6 +11,7 @@
 #define PITH_VK_BINDINGS 12
 #define PITH_VK_SPECS 12
 #define PITH_VK_PUSH_BYTES 128
+#define PITH_VK_RAN_WORDS ((PITH_SPV_COUNT + 63) / 64)
 
 typedef struct pith_vk_pipeline {
     uint32_t spec[PITH_VK_SPECS]; /* constant id i; 0: the workgroup's size */
@@ -26,6 +27,7 @@ typedef struct pith_vk_pipelines {
     char cache_path[512]; /* "": none */
     VkShaderModule modules[PITH_SPV_COUNT];
     struct { pith_vk_pipeline *list; int n, cap; } of[PITH_SPV_COUNT];
+    uint64_t ran[PITH_VK_RAN_WORDS]; /* bit v: variant v was in a submission; tests ask which never was */
 } pith_vk_pipelines;
 
 pith_status pith_vk_pipelines_init(pith_vk_pipelines *p, const pith_vk_device *device);

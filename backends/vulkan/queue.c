@@ -59,8 +59,11 @@ pith_status pith_vk_queue_submit(pith_vk_queue *q, pith_vk_cmd *const *cmds, int
                                .pCommandBuffers = handles, .signalSemaphoreCount = 1, .pSignalSemaphores = &q->timeline};
     PITH_TRY(check(q, q->device->fn.vkQueueSubmit(q->device->queue, 1, &info, VK_NULL_HANDLE), "submitting"));
     q->submitted = value;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         cmds[i]->value = value;
+        for (int w = 0; w < PITH_VK_RAN_WORDS; w++)
+            cmds[i]->pipelines->ran[w] |= cmds[i]->ran[w];
+    }
     return PITH_OK;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double u = 0x1p-24;
+static const double u = 0x1p-24, half = 0x1p-11;
 
 double attn_store_error(pith_dtype dtype, double x, double block_max)
 {
@@ -68,19 +68,24 @@ bool attn_check_out(const attn_case *c, const attn_result *r, const char *what)
                 double size;
                 z[t] = dot(q, keys[t].k, c->dim, &size) * r->scale + keys[t].bias;
                 double e = (4 * sqrt(c->dim) + 8) * u * (size * r->scale + fabs(keys[t].bias)) + 4 * u * fabs(z[t]);
+                if (c->halves) /* q, and where rows are bytes k */
+                    e += 2 * half * fmin(1, 4 / sqrt(c->dim)) * size * r->scale;
                 error = e > error ? e : error;
                 max = z[t] > max ? z[t] : max;
             }
             for (int64_t t = 0; t < n; t++)
                 l += exp(z[t] - max);
             for (int32_t e = 0; e < c->dim; e++) {
-                double o = 0, size = 0;
+                double o = 0, size = 0, most = 0;
                 for (int64_t t = 0; t < n; t++) {
                     double p = exp(z[t] - max) / l;
+                    most = fmax(most, fabs((double)keys[t].v[e]));
                     o += p * keys[t].v[e];
                     size += p * fabs((double)keys[t].v[e]);
                 }
-                double bound = (expm1(2 * error) + (16 + 4 * sqrt((double)n)) * u) * size + 1e-30;
+                double bound = (expm1(2 * error) + (16 + 4 * sqrt((double)n)) * u + (c->halves ? 2 * half : 0)) * size + 1e-30;
+                if (c->halves) /* weights below the smallest half */
+                    bound += (double)n * 0x1p-24 * most;
                 size_t index = (size_t)((i * c->n_head + h) * c->dim + e);
                 pith_compare_add(&cmp, index, r->out[index], o, bound);
             }
@@ -139,7 +144,7 @@ bool attn_check_rows(const attn_case *c, const attn_result *r, const char *what)
                 double top = 0;
                 for (int32_t b = e / 32 * 32; b < e / 32 * 32 + 32 && b < c->dim; b++)
                     top = fabs(x[b]) > top ? fabs(x[b]) : top;
-                double bound = is_v ? 0 : (c->qk_norm ? 8 + 2 * sqrt(c->dim) : 4) * u * size[e] + 1e-37;
+                double bound = is_v ? 0 : ((c->qk_norm ? 8 + 2 * sqrt(c->dim) : 4) + c->turn_error) * u * size[e] + 1e-37;
                 bound += is_q ? 0 : attn_store_error(c->dtype, x[e], top * (1 + 8 * u));
                 pith_compare_add(&cmp, (size_t)((t * heads + h) * c->dim + e), got[e], x[e], bound);
             }

@@ -109,6 +109,12 @@ static void plane_slide(const pith_kv_layout *l, const pith_kv_plane *p, uint8_t
     }
 }
 
+void attn_slide(const pith_kv_layout *l, uint8_t *kv, int64_t from, int64_t n)
+{
+    plane_slide(l, &l->raw_k, kv, from, n);
+    plane_slide(l, &l->raw_v, kv, from, n);
+}
+
 struct job { const pith_cpu_kernels *k; pith_cpu_append_args append; pith_cpu_attend_args attend; pith_pool *pool; };
 
 static void chunk_run(void *user, int i, int n)
@@ -124,8 +130,7 @@ static void chunk_run(void *user, int i, int n)
     pith_cpu_attend(job->k, &job->attend, job->pool, i, n);
 }
 
-/* The segments of full attention or of CCA with sinks. */
-static int32_t segments_make(const attn_case *c, pith_segment *seg)
+int32_t attn_segments_make(const attn_case *c, pith_segment *seg)
 {
     const int64_t far = (int64_t)1 << 40;
     pith_bound to_i = {.min = 0, .max = far, .mul = 1, .group = 1};
@@ -143,21 +148,21 @@ static int32_t segments_make(const attn_case *c, pith_segment *seg)
     return 3;
 }
 
-static void chunk_read_back(const attn_case *c, attn_result *r, const struct job *job)
+void attn_rows_read(const attn_case *c, attn_result *r, const pith_kv_layout *l, const uint8_t *kv, int64_t base, const float *qkv, int64_t pos,
+                    int64_t n)
 {
-    const pith_kv_layout *l = job->append.layout;
-    for (int64_t t = 0; t < job->append.n_tokens; t++) {
-        int64_t p = job->append.pos0 + t, row = pith_kv_raw_row(l, job->append.raw_base, p);
-        memcpy(r->q + p * c->n_head * c->dim, job->append.qkv + t * job->append.ld,
-               sizeof(float) * (size_t)(c->n_head * c->dim));
+    int64_t ld = (int64_t)(c->n_head + 2 * c->n_kv) * c->dim;
+    for (int64_t p = pos; p < pos + n; p++) {
+        int64_t row = pith_kv_raw_row(l, base, p);
+        memcpy(r->q + p * c->n_head * c->dim, qkv + (p - pos) * ld, sizeof(float) * (size_t)(c->n_head * c->dim));
         for (int32_t h = 0; h < c->n_kv; h++) {
-            row_read(l, &l->raw_k, job->append.kv, h, row, r->k + (p * c->n_kv + h) * c->dim);
-            row_read(l, &l->raw_v, job->append.kv, h, row, r->v + (p * c->n_kv + h) * c->dim);
+            row_read(l, &l->raw_k, kv, h, row, r->k + (p * c->n_kv + h) * c->dim);
+            row_read(l, &l->raw_v, kv, h, row, r->v + (p * c->n_kv + h) * c->dim);
         }
     }
 }
 
-static void cores_read_back(const attn_case *c, attn_result *r, const pith_kv_layout *l, const uint8_t *kv)
+void attn_cores_read(const attn_case *c, attn_result *r, const pith_kv_layout *l, const uint8_t *kv)
 {
     for (int64_t j = 0; j < r->n_cores; j++) {
         for (int32_t h = 0; h < r->core_heads; h++) {
@@ -170,7 +175,7 @@ static void cores_read_back(const attn_case *c, attn_result *r, const pith_kv_la
     }
 }
 
-attn_result *attn_case_run(const attn_case *c)
+attn_result *attn_result_make(const attn_case *c)
 {
     attn_result *r = zeroed(1, sizeof *r);
     size_t n = (size_t)c->n_tokens, qd = (size_t)(c->n_head * c->dim), kd = (size_t)(c->n_kv * c->dim), ld = qd + 2 * kd;
@@ -186,7 +191,11 @@ attn_result *attn_case_run(const attn_case *c)
     r->bias = zeroed(core_rows, 4);
     r->cos = zeroed(n * (size_t)r->n_rot, 4), r->sin = zeroed(n * (size_t)r->n_rot, 4);
     values_fill(c, r);
+    return r;
+}
 
+pith_kv_layout attn_layout_make(const attn_case *c, const attn_result *r)
+{
     int64_t chunk = c->chunk ? c->chunk : c->n_tokens;
     pith_kv_layout l = {.dtype = c->dtype, .n_kv = c->n_kv, .core_heads = r->core_heads, .head_dim = c->dim};
     l.n_fixed = c->group ? c->sinks : 0;
@@ -194,6 +203,15 @@ attn_result *attn_case_run(const attn_case *c)
     l.core_rows = r->n_cores;
     if (!pith_kv_layout_fill(&l))
         abort();
+    return l;
+}
+
+attn_result *attn_case_run(const attn_case *c)
+{
+    attn_result *r = attn_result_make(c);
+    size_t qd = (size_t)(c->n_head * c->dim), ld = qd + 2 * (size_t)(c->n_kv * c->dim);
+    int64_t chunk = c->chunk ? c->chunk : c->n_tokens;
+    const pith_kv_layout l = attn_layout_make(c, r);
     uint8_t *kv = pith_aligned_alloc(l.bytes);
     memset(kv, 0xff, l.bytes);
 
@@ -208,14 +226,13 @@ attn_result *attn_case_run(const attn_case *c)
     memset(scratch, 0xff, scratch_bytes);
     float *qkv = zeroed((size_t)chunk * ld, 4);
     pith_segment segments[PITH_SEGMENTS_MAX];
-    int32_t n_segments = segments_make(c, segments);
+    int32_t n_segments = attn_segments_make(c, segments);
     int64_t base = l.n_fixed;
     for (int64_t pos = 0; pos < c->n_tokens; pos += chunk) {
         int64_t count = c->n_tokens - pos < chunk ? c->n_tokens - pos : chunk;
         int64_t keep = attn_visible_cores(c, pos) * c->group;
         if (pos + count - base > l.raw_rows - l.n_fixed && keep > base) {
-            plane_slide(&l, &l.raw_k, kv, keep - base, pos - keep);
-            plane_slide(&l, &l.raw_v, kv, keep - base, pos - keep);
+            attn_slide(&l, kv, keep - base, pos - keep);
             base = keep;
         }
         memcpy(qkv, r->qkv + (size_t)pos * ld, sizeof(float) * (size_t)count * ld);
@@ -245,9 +262,9 @@ attn_result *attn_case_run(const attn_case *c)
             .pos0 = pos, .n_head = c->n_head, .scale = r->scale, .segments = segments, .n_segments = n_segments,
             .layout = &l, .kv = kv, .raw_base = base, .scratch = scratch};
         pith_pool_run(job.pool, chunk_run, &job);
-        chunk_read_back(c, r, &job);
+        attn_rows_read(c, r, &l, kv, base, qkv, pos, count);
     }
-    cores_read_back(c, r, &l, kv);
+    attn_cores_read(c, r, &l, kv);
     pith_pool_destroy(&job.pool);
     pith_aligned_free(scratch);
     pith_aligned_free(kv);

@@ -26,6 +26,8 @@ typedef struct attn_case {
     int threads;                  /* 0: 1 */
     uint32_t flags;
     uint64_t seed;
+    bool halves;                  /* bounds: queries, weights and q8_0 rows are rounded to halves on the way */
+    double turn_error;            /* bounds: of cos and sin beyond the rounding of exact ones, in units of 2^-24 */
 } attn_case;
 
 typedef struct attn_result {
@@ -43,6 +45,16 @@ typedef struct attn_result {
 } attn_result;
 
 attn_result *attn_case_run(const attn_case *c);
+/* What a run is made of, for other backends: inputs, nothing computed; the store's layout; the policy's segments; rows
+ * that slide, [from, from + n) of the sliding ones to the front, the rest poisoned; and reading the store's bytes into a
+ * result: rotated q and rows of positions [pos, pos + n), cores. */
+attn_result *attn_result_make(const attn_case *c);
+pith_kv_layout attn_layout_make(const attn_case *c, const attn_result *r);
+int32_t attn_segments_make(const attn_case *c, pith_segment *segments);
+void attn_slide(const pith_kv_layout *l, uint8_t *kv, int64_t from, int64_t n);
+void attn_rows_read(const attn_case *c, attn_result *r, const pith_kv_layout *l, const uint8_t *kv, int64_t base, const float *qkv, int64_t pos,
+                    int64_t n);
+void attn_cores_read(const attn_case *c, attn_result *r, const pith_kv_layout *l, const uint8_t *kv);
 void attn_result_free(attn_result *r);
 
 /* Each query's result in double from r->q and the rows that were read back (cores too), and how far a correct f32

@@ -3,8 +3,9 @@
  * dequantised weights multiplied in double. The bound of an element follows from rounding: f32 sums of K terms, and
  * where the tile kernels run (many tokens, weights that are not f32) operands rounded to f16; the mat-vec in halves rounds
  * x, products and sums of eight of them. */
+#include "vk_op.h"
+
 #include "tune.h"
-#include "vk_test.h"
 
 #include "harness/compare.h"
 #include "harness/gen.h"
@@ -121,22 +122,14 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     node.u.matmul.norm_eps = 1e-5f;
     node.u.matmul.epilogue = c->epilogue;
     assert_ok(pith_graph_add(&graph, &node));
-    pith_plan plan;
-    assert_ok(pith_plan_make(&graph, c->tokens, 1, &plan));
-
-    pith_backend *vk = vk_test_backend(&physical, &params);
-    for (int32_t i = 0; i < graph.n_nodes; i++)
-        assert_true(vk->fns->supports(vk, &graph.nodes[i], w));
-    pith_weight_store *store;
-    pith_exec *exec;
-    assert_ok(vk->fns->weights_create(vk, w, W_COUNT, NULL, NULL, NULL, &store));
-    assert_ok(vk->fns->prepare(vk, &(pith_exec_params){.plan = &plan, .weights = store}, &exec));
+    vk_op op;
+    vk_op_begin(&op, vk_shared(&physical, &params), &graph, c->tokens, 1, NULL, 0);
     int32_t *tokens = malloc((size_t)c->tokens * sizeof *tokens);
     float *got = malloc((size_t)c->tokens * (size_t)out * sizeof *got);
     for (int32_t t = 0; t < c->tokens; t++)
         tokens[t] = c->tokens - 1 - t;
-    assert_ok(vk->fns->run(exec, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = c->tokens, .tokens = tokens}));
-    assert_ok(vk->fns->read(exec, vy, 0, c->tokens, got));
+    vk_op_run(&op, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = c->tokens, .tokens = tokens});
+    vk_op_read(&op, vy, c->tokens, got);
 
     pith_compare cmp;
     pith_compare_init(&cmp);
@@ -145,7 +138,7 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
         floats = floats || c->part_type[p] == PITH_DTYPE_F32;
         codes = codes || pith_vk_format_of(c->part_type[p]) >= PITH_VK_FORMAT_Q4_0;
     }
-    bool vectors = c->tokens <= 4 && codes && pith_vk_has_half_vectors(&pith_vk_of(vk)->device);
+    bool vectors = c->tokens <= 4 && codes && pith_vk_has_half_vectors(&pith_vk_of(op.vk)->device);
     double halves = vectors ? 2 : c->tokens > 4 && !floats ? 1 : 0;
     for (int32_t t = 0; t < c->tokens; t++) {
         const float *row = x.values + (int64_t)tokens[t] * c->cols, *before = y.values + (int64_t)tokens[t] * out;
@@ -172,10 +165,7 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     bool ok = pith_compare_ok(&cmp, what);
     free(tokens);
     free(got);
-    vk->fns->exec_destroy(&exec);
-    vk->fns->weights_destroy(&store);
-    pith_backend_destroy(&vk);
-    pith_plan_fini(&plan);
+    vk_op_end(&op);
     pith_graph_fini(&graph);
     for (int32_t p = 0; p < c->n_parts; p++)
         matrix_free(&parts[p]);
@@ -252,6 +242,6 @@ int main(void)
 {
     physical = vk_test_device();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
-                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
