@@ -20,51 +20,16 @@ layout(std430, binding = 2) readonly buffer G1 { float g1[]; };
 layout(std430, binding = 2) readonly buffer G4 { vec4 g4[]; };
 
 shared float sums[gl_WorkGroupSize.x];
-
-// Elements 4 j .. 4 j + 3 of the token.
-vec4 load(uint token, uint j)
-{
-    if (!RAGGED)
-        return 4u * j < P.cols ? x4[token * (P.ldx / 4u) + j] : vec4(0);
-    vec4 v;
-    for (uint l = 0u; l < 4u; l++)
-        v[l] = 4u * j + l < P.cols ? x1[token * P.ldx + 4u * j + l] : 0.0;
-    return v;
-}
-
-vec4 weight(uint j)
-{
-    if (!RAGGED)
-        return 4u * j < P.cols ? g4[j] : vec4(0);
-    vec4 v;
-    for (uint l = 0u; l < 4u; l++)
-        v[l] = 4u * j + l < P.cols ? g1[4u * j + l] : 0.0;
-    return v;
-}
+#include "lib/tokens.glsl"
 
 void main()
 {
     uint i = gl_LocalInvocationIndex, token = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x;
-    float rms = 1.0;
-    if (NORM) {
-        float sum = 0.0;
-        for (uint j = i; 4u * j < P.cols; j += gl_WorkGroupSize.x) {
-            vec4 v = load(token, j);
-            sum += dot(v, v);
-        }
-        sums[i] = sum;
-        barrier();
-        for (uint m = gl_WorkGroupSize.x / 2u; m > 0u; m >>= 1) {
-            if (i < m)
-                sums[i] += sums[i + m];
-            barrier();
-        }
-        rms = inversesqrt(sums[0] / float(P.cols) + P.eps);
-    }
+    float factor = norm_factor(token);
     for (uint j = i; 4u * j < P.ldy; j += gl_WorkGroupSize.x) {
         vec4 v = load(token, j);
         if (NORM)
-            v *= weight(j) * rms;
+            v *= weight(j) * factor;
         if (FLOATS)
             y4[token * (P.ldy / 4u) + j] = v;
         else

@@ -199,6 +199,21 @@ void unit_codes(uint U, out uint c[8], out vec4 s)
 }
 #endif
 
+#ifndef UNIT_FLOATS
+#if defined(FMT_Q2_K) || defined(FMT_Q3_K) || defined(FMT_Q6_K)
+#define SCALES_OF_16 // the two halves of a unit have scales of their own
+#endif
+
+// Four codes as signed bytes, code - OFFSET.
+uint signed_codes(uint c)
+{
+    const uint offset = uint(OFFSET);
+    return offset == 0u     ? c
+           : offset == 128u ? c ^ 0x80808080u
+                            : ((c | 0x80808080u) - offset * 0x01010101u) ^ 0x80808080u; // codes below 128: no borrow
+}
+#endif
+
 // Elements of unit U in order, four to a vector, before scales: element = s.{x,y} q + s.{z,w}.
 void unit_values(uint U, out vec4 q[8], out vec4 s)
 {
