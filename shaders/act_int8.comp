@@ -9,7 +9,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool NORM = false;
-layout(constant_id = 2) const bool RAGGED = false; // cols or ldx not a multiple of 4
+layout(constant_id = 3) const bool RAGGED = false; // cols or ldx not a multiple of 4
 
 layout(push_constant) uniform Push { pith_vk_push_act P; };
 layout(std430, binding = 0) readonly buffer X1 { float x1[]; };

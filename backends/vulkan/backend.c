@@ -14,6 +14,7 @@ static pith_status open_device(pith_vk_backend *vk)
 {
     PITH_TRY(pith_vk_device_create(&vk->physical, vk->hide, &vk->device));
     vk->device.caps &= ~vk->caps_off;
+    vk->device.exact = vk->exact;
     pith_vk_tuner_load(&vk->physical, &vk->device.tuned);
     PITH_TRY(pith_vk_queue_init(&vk->queue, &vk->device, vk->patience_ns));
     PITH_TRY(pith_vk_pipelines_init(&vk->pipelines, &vk->device));
@@ -161,6 +162,7 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
     }
     const char *hide = params->safe ? "all" : params->hide ? params->hide : getenv("PITH_VK_HIDE");
     vk->safe = params->safe;
+    vk->exact = params->exact;
     pith_vk_pace_init(&vk->pace, physical, params->safe);
     vk->base.fns = &vk_fns;
     vk->physical = *physical;

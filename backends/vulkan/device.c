@@ -134,7 +134,13 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
                                                      .pNext = v13 ? (void *)&size : sizes.pNext};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &limits};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &driver};
+    VkPhysicalDeviceShaderIntegerDotProductProperties dots = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
+    if (v13) {
+        dots.pNext = all.pNext;
+        all.pNext = &dots;
+    }
     if (sm_count) {
         sm.pNext = all.pNext;
         all.pNext = &sm;
@@ -146,6 +152,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     vkGetPhysicalDeviceProperties2(handle, &all);
     p->cores = sm_count ? sm.shaderSMCount
                : cu_count ? cu.shaderEngineCount * cu.shaderArraysPerEngineCount * cu.computeUnitsPerShaderArray : 0;
+    p->fast_dots = dots.integerDotProduct4x8BitPackedSignedAccelerated;
     p->driver = driver;
     p->driver.pNext = NULL;
     p->max_buffer = limits.maxMemoryAllocationSize;

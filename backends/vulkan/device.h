@@ -38,6 +38,7 @@ typedef struct pith_vk_physical {
     uint32_t matrix[3];     /* M, N, K of the cooperative matrices in use: halves in, f32 sums, subgroup scope */
     uint32_t cores;         /* compute units as the vendor tells; 0: unknown */
     uint64_t max_buffer;    /* bytes of one buffer or allocation */
+    bool fast_dots;         /* accelerated dot products of four signed bytes in a word */
     bool budget;            /* tells how much of each heap is free */
     char pci[16];           /* "0000:01:00.0" or "" */
     bool usable;            /* Vulkan 1.2, a compute queue */
@@ -61,6 +62,7 @@ typedef struct pith_vk_device {
     uint32_t align;         /* of a binding's offset; a power of two */
     uint32_t cores;         /* rough number of compute units, for grids */
     bool full_subgroups, subgroup_control;
+    bool exact;             /* the user wants activations that are not rounded to bytes */
     pith_vk_tuned tuned;    /* tiles that were measured to be fastest */
     pith_vk_ledger *ledger; /* owned; kept by memory.c */
 } pith_vk_device;

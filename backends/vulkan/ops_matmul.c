@@ -14,21 +14,33 @@ enum { EPI_STORE, EPI_ADD, EPI_SWIGLU, EPI_SILU_MUL };
 
 static uint64_t div_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
-/* Are tiles made of floats? Only where a weight holds more than a half can. */
-static bool wants_floats(const pith_vk_group *groups, int32_t n)
+/* What the tile kernels multiply: floats only where a weight holds more than a half can; bytes, where the device and the
+ * user have them (tune.h), only with codes. Groups of a product share its activations. */
+static pith_vk_operands operands_of(const pith_vk_backend *b, const pith_vk_group *groups, int32_t n)
 {
-    for (int32_t g = 0; g < n; g++)
+    bool codes = true;
+    for (int32_t g = 0; g < n; g++) {
         if (groups[g].format == PITH_VK_FORMAT_F32)
-            return true;
-    return false;
+            return PITH_VK_FLOATS;
+        codes = codes && groups[g].format >= PITH_VK_FORMAT_Q4_0;
+    }
+    return codes && pith_vk_has_int8(&b->device) ? PITH_VK_BYTES : PITH_VK_HALVES;
 }
 
-/* Does the tile kernel read the group's rows as they are? PITH_VK_UNPACK=1 in the environment: never. */
-static bool direct(const pith_vk_backend *b, const pith_vk_group *g, bool floats)
+/* Bytes of a unit of 32 activations: lib/bytes.glsl, act.comp. */
+static uint64_t act_unit_bytes(pith_vk_operands operands)
+{
+    return operands == PITH_VK_BYTES ? 48 : operands == PITH_VK_FLOATS ? 128 : 64;
+}
+
+/* Does the tile kernel read the group's rows as they are? PITH_VK_UNPACK=1 in the environment: only that for bytes. */
+static bool direct(const pith_vk_backend *b, const pith_vk_group *g, pith_vk_operands operands)
 {
     const char *text = getenv("PITH_VK_UNPACK");
-    return !floats && !(text && strcmp(text, "1") == 0) && (g->format == PITH_VK_FORMAT_F16 || g->format >= PITH_VK_FORMAT_Q4_0) &&
-           pith_vk_tile_choose(&b->device, PITH_VK_TILE_MAX, PITH_VK_TILE_MAX, 32 * g->units, false).variant == PITH_SPV_GEMM_COOPMAT;
+    if (operands == PITH_VK_BYTES)
+        return true;
+    return operands == PITH_VK_HALVES && !(text && strcmp(text, "1") == 0) && (g->format == PITH_VK_FORMAT_F16 || g->format >= PITH_VK_FORMAT_Q4_0) &&
+           pith_vk_tile_choose(&b->device, PITH_VK_TILE_MAX, PITH_VK_TILE_MAX, 32 * g->units, PITH_VK_HALVES).variant == PITH_SPV_GEMM_COOPMAT;
 }
 
 /* Rows of the scratch that holds unpacked weights, of `units` units each. */
@@ -48,12 +60,12 @@ void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, co
     int64_t tokens = graph->values[node->src].rows == PITH_ROWS_TOKENS ? plan->n_tokens_max : plan->n_rows_max;
     if (tokens <= FEW_TOKENS)
         return;
-    bool floats = wants_floats(groups, n);
-    uint64_t element = floats ? 4 : 2;
+    pith_vk_operands operands = operands_of(b, groups, n);
+    bool floats = operands == PITH_VK_FLOATS;
     for (int32_t g = 0; g < n; g++) {
-        uint64_t cols = 32ull * groups[g].units;
-        uint64_t unpacked = direct(b, &groups[g], floats) ? 0 : (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * cols * element;
-        uint64_t act = div_up((uint64_t)tokens, PITH_VK_TILE_MAX) * PITH_VK_TILE_MAX * cols * element;
+        uint64_t units = groups[g].units, row_bytes = units * (floats ? 128 : 64);
+        uint64_t unpacked = direct(b, &groups[g], operands) ? 0 : (uint64_t)scratch_rows(b, groups[g].rows, groups[g].units, floats) * row_bytes;
+        uint64_t act = div_up((uint64_t)tokens, PITH_VK_TILE_MAX) * PITH_VK_TILE_MAX * units * act_unit_bytes(operands);
         s->unpacked = unpacked > s->unpacked ? unpacked : s->unpacked;
         s->act = act > s->act ? act : s->act;
     }
@@ -82,7 +94,7 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: no kernel for tensor type %s", part->name, pith_dtype_get((uint32_t)part->dtype).name);
             return false;
         }
-        if (node->op == PITH_OP_MATMUL && scratch_rows(b, PITH_VK_TILE_MAX, groups[g].units, wants_floats(groups, n)) < PITH_VK_TILE_MAX) {
+        if (node->op == PITH_OP_MATMUL && scratch_rows(b, PITH_VK_TILE_MAX, groups[g].units, operands_of(b, groups, n) == PITH_VK_FLOATS) < PITH_VK_TILE_MAX) {
             pith_fail(PITH_ERROR_UNSUPPORTED, "vulkan: %s: %lld columns", part->name, (long long)part->cols);
             return false;
         }
@@ -119,12 +131,13 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
 
 /* ---- many tokens ---------------------------------------------------------------------------------------------------- */
 
-static void act_make(pith_vk_record *rec, const pith_node *node, uint32_t cols, uint32_t ldy, bool floats)
+static void act_make(pith_vk_record *rec, const pith_node *node, uint32_t cols, uint32_t ldy, pith_vk_operands operands)
 {
     uint32_t ldx = (uint32_t)rec->e->plan->graph->values[node->src].cols;
     const struct pith_vk_push_act push = {.cols = cols, .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
-    const pith_vk_call call = {.variant = PITH_SPV_ACT,
-                               .spec = {128, node->u.matmul.norm >= 0, floats, cols % 4 != 0},
+    bool bytes = operands == PITH_VK_BYTES; /* of whole blocks: never ragged */
+    const pith_vk_call call = {.variant = bytes ? PITH_SPV_ACT_INT8 : PITH_SPV_ACT,
+                               .spec = {128, node->u.matmul.norm >= 0, operands == PITH_VK_FLOATS, cols % 4 != 0},
                                .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_all(&rec->e->act, true),
                                         pith_vk_bind_vector(rec, node->u.matmul.norm)},
                                .push = &push,
@@ -149,10 +162,10 @@ static void unpack(pith_vk_record *rec, const pith_vk_group *g, const pith_vk_sl
 }
 
 /* Rows [row, row + n) of the slab; slab NULL: of the scratch, where row is their place in the group. */
-static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, int64_t row, int64_t n, bool floats,
-                     uint32_t epilogue)
+static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, int64_t row, int64_t n,
+                     pith_vk_operands operands, uint32_t epilogue)
 {
-    const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, 32 * g->units, floats);
+    const pith_vk_tile t = pith_vk_tile_choose(&rec->e->backend->device, (uint32_t)rec->n, (uint32_t)n, 32 * g->units, operands);
     uint32_t bias = node->u.matmul.bias >= 0;
     struct pith_vk_push_gemm push = {.m = (uint32_t)rec->n, .n = (uint32_t)n, .k = 32 * g->units,
                                      .row0 = (uint32_t)(row + (slab ? slab->row0 : 0)), .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0,
@@ -170,26 +183,28 @@ static void multiply(pith_vk_record *rec, const pith_node *node, const pith_vk_g
         for (uint32_t p = 0; p < f->n_planes; p++) /* rows of whole pieces: `row` is a multiple of 256 */
             push.plane[p] = slab->plane[p] + (uint32_t)((uint64_t)row * pith_vk_plane_row_bytes(f, p, g->units) / 16);
         push.units = g->units;
-        call.variant = (pith_spv)(PITH_SPV_GEMM_PACKED_Q4_0 + g->format - PITH_VK_FORMAT_Q4_0);
+        call.variant = (pith_spv)((operands == PITH_VK_BYTES ? PITH_SPV_GEMM_INT8_Q4_0 : PITH_SPV_GEMM_PACKED_Q4_0) + g->format - PITH_VK_FORMAT_Q4_0);
     }
-    pith_vk_tile_spec(&rec->e->backend->device, &t, floats, epilogue | bias << 2 | (uint32_t)g->pairs << 3, call.spec);
+    pith_vk_tile_spec(&rec->e->backend->device, &t, operands, epilogue | bias << 2 | (uint32_t)g->pairs << 3, call.spec);
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 
 void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
 {
     const pith_vk_weight *w = &rec->e->weights->weights[node->u.matmul.weight];
-    bool few = rec->n <= FEW_TOKENS, floats = wants_floats(w->groups, w->n_groups);
+    bool few = rec->n <= FEW_TOKENS;
+    pith_vk_operands operands = operands_of(rec->e->backend, w->groups, w->n_groups);
+    bool floats = operands == PITH_VK_FLOATS;
     if (!few) {
         pith_vk_record_cost(rec, 0);
-        act_make(rec, node, (uint32_t)w->groups[0].cols, 32 * w->groups[0].units, floats);
+        act_make(rec, node, (uint32_t)w->groups[0].cols, 32 * w->groups[0].units, operands);
     }
     for (int32_t i = 0; i < w->n_groups; i++) {
         const pith_vk_group *g = &w->groups[i];
         uint32_t epilogue = (uint32_t)node->u.matmul.epilogue;
         if (epilogue == EPI_SWIGLU && !g->pairs) /* gate, then up on top of it */
             epilogue = i == 0 ? EPI_STORE : EPI_SILU_MUL;
-        bool as_is = direct(rec->e->backend, g, floats);
+        bool as_is = direct(rec->e->backend, g, operands);
         int64_t most = as_is ? g->rows : scratch_rows(rec->e->backend, g->rows, g->units, floats);
         for (int32_t k = 0; k < g->n_slabs; k++) {
             const pith_vk_slab *slab = &g->slabs[k];
@@ -202,10 +217,10 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
                 if (few) {
                     matvec(rec, node, g, slab, epilogue);
                 } else if (as_is) {
-                    multiply(rec, node, g, slab, row, n, floats, epilogue);
+                    multiply(rec, node, g, slab, row, n, operands, epilogue);
                 } else {
                     unpack(rec, g, slab, row, n, floats);
-                    multiply(rec, node, g, NULL, slab->row0 + row, n, floats, epilogue);
+                    multiply(rec, node, g, NULL, slab->row0 + row, n, operands, epilogue);
                 }
             }
         }

@@ -5,91 +5,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAIN {PITH_SPV_GEMM_TILE, 64, 32, 16, 4, 4, 1, 128}
-
-/* Of a kind, largest first. */
-static const pith_vk_tile tiles[] = {
+/* Largest first. */
+static const pith_vk_tile matrix_tiles[] = {
     {PITH_SPV_GEMM_COOPMAT, 128, 128, 64, 64, 64, 1, 0}, /* 243 to 281 TFLOP/s on an H100; two buffers of 32: 158 */
     {PITH_SPV_GEMM_COOPMAT, 128, 128, 32, 64, 64, 1, 0},
     {PITH_SPV_GEMM_COOPMAT, 64, 64, 64, 32, 32, 1, 0},   /* 174 to 181 */
     {PITH_SPV_GEMM_COOPMAT, 64, 64, 32, 32, 32, 1, 0},
     {PITH_SPV_GEMM_COOPMAT, 32, 32, 32, 16, 16, 1, 0},
+};
+#define N_TILES ((int)(sizeof matrix_tiles / sizeof matrix_tiles[0]))
+
+/* Largest first; by reasoning: at most 32 results an invocation in registers, and 9, 12 and 6 KiB of the 16 that there are. */
+static const pith_vk_tile byte_tiles[] = {
     {PITH_SPV_GEMM_INT8_Q4_0, 128, 64, 32, 4, 8, 1, 0},
     {PITH_SPV_GEMM_INT8_Q4_0, 64, 64, 64, 4, 8, 1, 0},
     {PITH_SPV_GEMM_INT8_Q4_0, 32, 32, 64, 4, 4, 1, 0},
-    PLAIN,
 };
-#define N_TILES ((int)(sizeof tiles / sizeof tiles[0]))
+#define N_BYTE_TILES ((int)(sizeof byte_tiles / sizeof byte_tiles[0]))
 
 bool pith_vk_has_coopmat(const pith_vk_device *device)
 {
     return (device->caps & PITH_VK_CAP(COOPMAT)) && pith_vk_spv[PITH_SPV_GEMM_COOPMAT].code;
 }
 
-/* PITH_VK_INT8: 0 or 1; -1: neither. */
-static int int8_asked(void)
-{
-    const char *text = getenv("PITH_VK_INT8");
-    return text && strcmp(text, "0") == 0 ? 0 : text && strcmp(text, "1") == 0 ? 1 : -1;
-}
-
-bool pith_vk_may_int8(const pith_vk_device *d)
-{
-    int asked = int8_asked();
-    return (d->caps & PITH_VK_CAP(INTDOT)) && pith_vk_spv[PITH_SPV_GEMM_INT8_Q4_0].code && !d->exact && asked != 0 &&
-           (asked == 1 || (d->physical.fast_dots && !pith_vk_has_coopmat(d)));
-}
-
 bool pith_vk_has_int8(const pith_vk_device *d)
 {
-    return pith_vk_may_int8(d) && (!d->plain_faster || int8_asked() == 1);
-}
-
-bool pith_vk_plain_faster(const pith_vk_tuned *tuned)
-{
-    int tile = pith_vk_tuned_find(tuned, 512, 4096);
-    return tile >= 0 && tile < N_TILES && tiles[tile].variant == PITH_SPV_GEMM_TILE;
+    const char *text = getenv("PITH_VK_INT8");
+    if (!(d->caps & PITH_VK_CAP(INTDOT)) || !pith_vk_spv[PITH_SPV_GEMM_INT8_Q4_0].code || d->exact || (text && strcmp(text, "0") == 0))
+        return false;
+    return (text && strcmp(text, "1") == 0) || (d->physical.fast_dots && !pith_vk_has_coopmat(d));
 }
 
 const pith_vk_tile *pith_vk_tile_list(int *n)
 {
     *n = N_TILES;
-    return tiles;
+    return matrix_tiles;
+}
+
+/* Shared memory as gemm_int8.comp declares it. A step beyond K is filled up with zeros. */
+static bool bytes_fit(const pith_vk_device *d, pith_vk_tile *t)
+{
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm > PITH_VK_TILE_MAX || t->bn > PITH_VK_TILE_MAX || t->wm > 8 || t->wn > 8 ||
+        t->bm % t->wm || t->bn % t->wn || t->wn % 2 || t->bk % 32 || t->bk > 256 || t->stages != 1)
+        return false;
+    t->invocations = t->bm / t->wm * (t->bn / t->wn);
+    return t->invocations <= l->maxComputeWorkGroupInvocations && t->invocations <= l->maxComputeWorkGroupSize[0] &&
+           48 * (t->bk / 32) * (t->bm + t->bn) <= d->shared_bytes;
 }
 
 /* Shared memory as gemm_coopmat.comp declares it. */
-static bool matrix_fits(const pith_vk_device *d, uint32_t k, pith_vk_tile *t, uint32_t *shared)
-{
-    if (t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || k % t->bk || t->bk % 16 || t->stages < 1 || t->stages > 2)
-        return false;
-    uint32_t subgroups = t->bm / t->wm * (t->bn / t->wn);
-    uint32_t operands = 2 * t->stages * (t->bm + t->bn) * (t->bk + 8), results = 4 * d->physical.matrix[0] * (t->wn + 4) * subgroups;
-    t->invocations = subgroups * d->physical.subgroup;
-    *shared = operands > results ? operands : results;
-    return true;
-}
-
-/* As gemm_int8.comp declares it. A step beyond K is filled up with zeros. */
-static bool bytes_fit(pith_vk_tile *t, uint32_t *shared)
-{
-    if (t->bm % t->wm || t->bn % t->wn || t->wn % 2 || t->wm > 8 || t->wn > 8 || t->bk % 32 || t->stages != 1)
-        return false;
-    t->invocations = t->bm / t->wm * (t->bn / t->wn);
-    *shared = 48 * (t->bk / 32) * (t->bm + t->bn);
-    return true;
-}
-
 bool pith_vk_tile_fits(const pith_vk_device *d, uint32_t k, pith_vk_tile *t)
 {
+    if (t->variant == PITH_SPV_GEMM_INT8_Q4_0)
+        return bytes_fit(d, t);
+    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm % t->wm || t->bn % t->wn || t->wm % 16 || t->wn % 16 || k % t->bk ||
+        t->bk % 16 || t->bm > PITH_VK_TILE_MAX || t->bn > PITH_VK_TILE_MAX || t->stages < 1 || t->stages > 2)
+        return false;
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
-    uint32_t shared;
-    if (!t->bm || !t->bn || !t->bk || !t->wm || !t->wn || t->bm > PITH_VK_TILE_MAX || t->bn > PITH_VK_TILE_MAX)
-        return false;
-    if (t->variant == PITH_SPV_GEMM_TILE)
-        return pith_vk_may_int8(d) && !pith_vk_has_coopmat(d);
-    if (t->variant == PITH_SPV_GEMM_COOPMAT ? !pith_vk_has_coopmat(d) || !matrix_fits(d, k, t, &shared) : !pith_vk_may_int8(d) || !bytes_fit(t, &shared))
-        return false;
-    return t->invocations <= l->maxComputeWorkGroupInvocations && t->invocations <= l->maxComputeWorkGroupSize[0] && shared <= d->shared_bytes;
+    uint32_t subgroups = t->bm / t->wm * (t->bn / t->wn);
+    uint32_t tiles = 2 * t->stages * (t->bm + t->bn) * (t->bk + 8), results = 4 * d->physical.matrix[0] * (t->wn + 4) * subgroups;
+    t->invocations = subgroups * d->physical.subgroup;
+    return t->invocations <= l->maxComputeWorkGroupInvocations && t->invocations <= l->maxComputeWorkGroupSize[0] &&
+           (tiles > results ? tiles : results) <= d->shared_bytes;
 }
 
 static uint32_t tiles_of(const pith_vk_tile *t, uint32_t m, uint32_t n)
@@ -106,23 +84,25 @@ static bool from_environment(const pith_vk_device *d, pith_spv variant, uint32_t
 
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n, uint32_t k, pith_vk_operands operands)
 {
-    pith_vk_tile plain = PLAIN, best = plain, asked;
-    if (operands == PITH_VK_FLOATS || (operands == PITH_VK_HALVES && !pith_vk_has_coopmat(d)))
+    pith_vk_tile plain = {PITH_SPV_GEMM_TILE, 64, 32, 16, 4, 4, 1, 128}, best = plain, asked;
+    bool bytes = operands == PITH_VK_BYTES;
+    if (operands == PITH_VK_FLOATS || (!bytes && !pith_vk_has_coopmat(d)))
         return plain;
-    pith_spv variant = operands == PITH_VK_BYTES ? PITH_SPV_GEMM_INT8_Q4_0 : PITH_SPV_GEMM_COOPMAT;
-    if (from_environment(d, variant, k, &asked))
+    const pith_vk_tile *tiles = bytes ? byte_tiles : matrix_tiles;
+    int n_tiles = bytes ? N_BYTE_TILES : N_TILES;
+    if (from_environment(d, tiles[0].variant, k, &asked))
         return asked;
-    int measured = pith_vk_tuned_find(&d->tuned, m, n);
+    int measured = bytes ? -1 : pith_vk_tuned_find(&d->tuned, m, n);
     if (measured >= 0 && measured < N_TILES) {
-        asked = tiles[measured];
-        if (asked.variant == variant && pith_vk_tile_fits(d, k, &asked))
+        asked = matrix_tiles[measured];
+        if (pith_vk_tile_fits(d, k, &asked))
             return asked;
     }
     /* A software device has no use for large tiles, and compiles them for many seconds. */
     bool found = false, software = d->physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    for (int i = 0; i < N_TILES; i++) {
+    for (int i = 0; i < n_tiles; i++) {
         pith_vk_tile t = tiles[i];
-        if (t.variant != variant || !pith_vk_tile_fits(d, k, &t))
+        if (!pith_vk_tile_fits(d, k, &t))
             continue;
         /* Smaller tiles only while larger ones leave most of the device idle or are mostly padding. */
         bool fills = tiles_of(&t, m, n) >= d->cores / 2 && m > t.bm / 2 && !software;
@@ -143,10 +123,10 @@ void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, pith_vk_o
     const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2], t->stages};
     if (t->variant == PITH_SPV_GEMM_TILE)
         memcpy(spec, plain, sizeof plain);
-    else if (t->variant == PITH_SPV_GEMM_COOPMAT)
-        memcpy(spec, matrix, sizeof matrix);
-    else
+    else if (t->variant == PITH_SPV_GEMM_INT8_Q4_0)
         memcpy(spec, bytes, sizeof bytes);
+    else
+        memcpy(spec, matrix, sizeof matrix);
 }
 
 uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)

@@ -8,37 +8,34 @@
 
 #define PITH_VK_TILE_MAX 256 /* operands of tile kernels are readable up to a multiple of so many tokens and rows */
 
-/* What a tile kernel multiplies: weights unpacked or not, and activations as act.comp or act_int8.comp makes them. */
+/* What a tile kernel multiplies: act.comp's halves or floats with unpacked weights or, of halves, packed ones; or
+ * act_int8.comp's bytes with packed weights. */
 typedef enum pith_vk_operands { PITH_VK_HALVES, PITH_VK_FLOATS, PITH_VK_BYTES } pith_vk_operands;
 
 /* Tile of a matrix product: a workgroup computes bm tokens x bn rows, a subgroup (of bytes: an invocation) wm x wn of them,
  * bk columns a step, in `stages` buffers of shared memory. */
 typedef struct pith_vk_tile {
-    pith_spv variant; /* of those for quantised weights: the first type's */
+    pith_spv variant; /* of those for bytes: the first type's */
     uint32_t bm, bn, bk, wm, wn, stages;
     uint32_t invocations;
 } pith_vk_tile;
 
-/* Candidates: of the matrix kernels, largest first; of integer dot products, largest first; the plain kernel. *n in all. */
+/* Candidates among the matrix tiles, largest first; *n of them. */
 const pith_vk_tile *pith_vk_tile_list(int *n);
-/* Whether a candidate is one on this device, and divides K; sets its invocations. The plain kernel is one only beside
- * integer dot products: elsewhere it has no rival. */
+/* Whether a tile of the matrix kernels or of bytes runs on the device and divides K (bytes: any); sets its invocations. */
 bool pith_vk_tile_fits(const pith_vk_device *device, uint32_t k, pith_vk_tile *t);
 /* Does this build and this device have the matrix kernels? */
 bool pith_vk_has_coopmat(const pith_vk_device *device);
-/* May activations become bytes for integer dot products? In this build, on devices that have these and no cooperative
- * matrices, whose driver calls them accelerated, unless the user wants exact products. PITH_VK_INT8 in the environment:
- * 0 never, 1 also where they are slow or matrices are there. */
-bool pith_vk_may_int8(const pith_vk_device *device);
-/* The same, and the plain kernel was not measured to be faster. */
+/* Do activations become bytes where every weight of a product is quantised? In builds with the modules, on devices without
+ * cooperative matrices whose driver calls packed dot products accelerated, unless the user wants exact products.
+ * PITH_VK_INT8 in the environment: 0 never, 1 wherever such dot products run. */
 bool pith_vk_has_int8(const pith_vk_device *device);
-/* For device->plain_faster: what a table of measured tiles says. */
-bool pith_vk_plain_faster(const pith_vk_tuned *tuned);
 /* Specialisation constants 0.. of the tile's kernel. flags: epilogue | bias << 2 | pairs << 3. */
 void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, pith_vk_operands operands, uint32_t flags, uint32_t *spec);
-/* Among candidates for the operands: what was measured to be fastest (tuner.h), else a rule of thumb.
+/* Among matrix tiles: what was measured to be fastest (tuner.h), else, and among those of bytes, a rule of thumb.
  * PITH_VK_TILE="bm,bn,bk,wm,wn,stages" in the environment overrides both. */
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, uint32_t k, pith_vk_operands operands);
+
 
 /* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
  * `depth` units of an invocation are loaded ahead. PITH_VK_MATVEC="invocations,rows,depth" in the environment overrides. */

@@ -28,7 +28,7 @@ typedef struct pith_vk_backend {
     pith_vk_physical physical; /* and this: what a lost device is taken anew from */
     char hide[128];
     uint64_t patience_ns;
-    bool safe;
+    bool safe, exact;
     pith_vk_pace pace;
     uint32_t caps_off;      /* what the self-test found wrong, with what depends on it */
     bool testing;           /* the self-test runs */
@@ -52,6 +52,7 @@ typedef struct pith_vk_backend_params {
     bool selftest;          /* selftest.h */
     bool safe;              /* everything hidden, and short submissions (pace.h) */
     bool retune;            /* measure tiles anew, whatever is remembered */
+    bool exact;             /* no activations as bytes (tune.h) */
 } pith_vk_backend_params;
 
 /* Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT. The instance must be held; the backend holds it on. */
