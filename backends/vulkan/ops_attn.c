@@ -48,7 +48,7 @@ pith_status pith_vk_kv_check(const pith_vk_device *d, const pith_kv_layout *l)
     return PITH_OK;
 }
 
-static void bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind)
+void pith_vk_bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind)
 {
     struct window w[4];
     windows_of(&rec->e->backend->device, l, w);
@@ -73,6 +73,18 @@ static struct pith_vk_bound bound_of(const pith_bound *b)
     return (struct pith_vk_bound){to_i32(b->min), to_i32(b->max), to_i32(b->shift), b->mul, b->group};
 }
 
+void pith_vk_attn_fill_append(const pith_node *append, struct pith_vk_attn *out)
+{
+    out->kv_class = append->u.append.kv_class;
+    out->group = append->u.append.layout->core_heads ? append->u.append.group : 0;
+    out->n_sinks = append->u.append.n_sinks;
+    out->position = append->u.append.position;
+    out->n_rot = append->u.append.rope.n_rot;
+    out->rope_half = append->u.append.rope.half;
+    out->scale = append->u.append.scale;
+    out->eps = append->u.append.norm_eps;
+}
+
 void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, struct pith_vk_attn *out)
 {
     bool append = node->op == PITH_OP_KV_APPEND;
@@ -94,14 +106,7 @@ void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, stru
         out->bias_head = (uint32_t)(l->bias_head_bytes / 2);
     }
     if (append) {
-        out->kv_class = node->u.append.kv_class;
-        out->group = l->core_heads ? node->u.append.group : 0;
-        out->n_sinks = node->u.append.n_sinks;
-        out->position = node->u.append.position;
-        out->n_rot = node->u.append.rope.n_rot;
-        out->rope_half = node->u.append.rope.half;
-        out->scale = node->u.append.scale;
-        out->eps = node->u.append.norm_eps;
+        pith_vk_attn_fill_append(node, out);
     } else {
         out->kv_class = node->u.attend.kv_class;
         out->scale = node->u.attend.scale;
@@ -114,13 +119,13 @@ void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, stru
     }
 }
 
-static pith_vk_bind bind_table(const pith_vk_record *rec, int32_t index)
+pith_vk_bind pith_vk_bind_table(const pith_vk_record *rec, int32_t index)
 {
     const pith_exec *e = rec->e;
     return (pith_vk_bind){&e->tables, (uint64_t)e->table_of[index] * e->tables_pitch, sizeof(struct pith_vk_attn), false};
 }
 
-static uint32_t kv_type(const pith_kv_layout *l)
+uint32_t pith_vk_kv_type(const pith_kv_layout *l)
 {
     return l->dtype == PITH_DTYPE_F32 ? 0 : l->dtype == PITH_DTYPE_F16 ? 1 : 2;
 }
@@ -134,12 +139,12 @@ void pith_vk_op_append(pith_vk_record *rec, const pith_node *node, int32_t index
     uint32_t size = 128; /* vectors of E floats in shared memory, one per 32 invocations */
     pith_vk_call call = {
         .variant = PITH_SPV_APPEND,
-        .spec = {size, kv_type(l), (uint32_t)l->head_dim, group ? group : 1, node->u.append.q_norm >= 0, node->u.append.k_norm >= 0},
-        .bind = {pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec), bind_table(rec, index), pith_vk_bind_all(&e->turns, false)},
+        .spec = {size, pith_vk_kv_type(l), (uint32_t)l->head_dim, group ? group : 1, node->u.append.q_norm >= 0, node->u.append.k_norm >= 0},
+        .bind = {pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec), pith_vk_bind_table(rec, index), pith_vk_bind_all(&e->turns, false)},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {rec->n == 1 ? 1 : div_up((uint64_t)rec->n, push.tile) + 1, (uint64_t)l->n_kv}};
-    bind_windows(rec, node, l, true, &call.bind[4]);
+    pith_vk_bind_windows(rec, node, l, true, &call.bind[4]);
     call.bind[8] = (pith_vk_bind){&e->state[rec->r->stage], e->base_offset, (pairs ? pairs : 1) * 8ull, false};
     call.bind[9] = (pith_vk_bind){&e->tables, e->freq_offset, (pairs ? pairs : 1) * 4ull, false};
     call.bind[10] = pith_vk_bind_vector(rec, node->u.append.q_norm);
@@ -170,19 +175,21 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
     return heads;
 }
 
-/* Parts of the keys of one token: enough workgroups to fill the device. */
-static uint32_t splits_of(const pith_vk_device *d, const pith_node *node)
+uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks) { return heads_of(node, SPLIT_ROWS, blocks); }
+
+uint32_t pith_vk_attend_splits(const pith_vk_device *d, const pith_node *node)
 {
-    uint32_t blocks;
-    heads_of(node, SPLIT_ROWS, &blocks);
-    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = 4 * d->cores / have; /* a remainder would be a wave of its own */
+    /* Workgroups that a core of a large card holds at once, by their registers (96, 128, 168). A remainder would be a wave
+     * of its own. */
+    uint32_t blocks, heads = pith_vk_attend_heads(node, &blocks), per_core = heads == 1 ? 5 : heads == 2 ? 4 : 3;
+    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = per_core * d->cores / have;
     return n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
 }
 
 void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
 {
     uint64_t tokens = (uint64_t)(plan->n_tokens_max < FEW_TOKENS ? plan->n_tokens_max : FEW_TOKENS);
-    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * splits_of(&b->device, node) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * pith_vk_attend_splits(&b->device, node) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
     uint64_t arrivals = tokens * (uint64_t)node->u.attend.n_head * 4; /* behind the parts, zeroed once */
     s->parts = bytes > s->parts ? bytes : s->parts;
     s->arrivals = arrivals > s->arrivals ? arrivals : s->arrivals;
@@ -191,10 +198,10 @@ void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, co
 static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int32_t index)
 {
     const pith_kv_layout *l = node->u.attend.layout;
-    pith_vk_call call = {.spec = {128, kv_type(l), (uint32_t)l->head_dim},
+    pith_vk_call call = {.spec = {128, pith_vk_kv_type(l), (uint32_t)l->head_dim},
                          .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec),
-                                  bind_table(rec, index)}};
-    bind_windows(rec, node, l, false, &call.bind[4]);
+                                  pith_vk_bind_table(rec, index)}};
+    pith_vk_bind_windows(rec, node, l, false, &call.bind[4]);
     return call;
 }
 
@@ -203,9 +210,9 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
     uint32_t blocks, lanes = 1, rows = 1;
-    push.heads = heads_of(node, SPLIT_ROWS, &blocks);
+    push.heads = pith_vk_attend_heads(node, &blocks);
     push.tokens = 1;
-    push.splits = splits_of(d, node);
+    push.splits = pith_vk_attend_splits(d, node);
     while (8 * lanes < (uint32_t)l->head_dim)
         lanes *= 2;
     while (rows < push.heads)
@@ -216,7 +223,7 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.spec[3] = lanes;
     call.spec[4] = rows;
     call.spec[5] = push.splits > 1;
-    call.spec[6] = rows <= 2 ? 4 : 2; /* keys at a time: loads in flight against registers */
+    call.spec[6] = PITH_VK_ATTEND_FEW_KEYS;
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
     call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
     call.push = &push;
@@ -234,6 +241,11 @@ static double keys_most(const pith_node *node)
     return (double)l->raw_rows + (double)l->core_rows;
 }
 
+double pith_vk_attend_flop(const pith_node *node)
+{
+    return 4.0 * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node);
+}
+
 static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
 {
     const pith_vk_device *d = &rec->e->backend->device;
@@ -246,7 +258,7 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = PITH_SPV_ATTN_TILE;
     if (subs) {
-        const uint32_t spec[] = {subs * d->physical.subgroup, kv_type(l), (uint32_t)l->head_dim, subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
+        const uint32_t spec[] = {subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
                                  d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
         call.variant = PITH_SPV_ATTN_MATRIX;
         memcpy(call.spec, spec, sizeof spec);
@@ -255,7 +267,7 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     call.push_bytes = sizeof push;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
     /* Many tokens at great depth: several dispatches, so that submissions stay short. */
-    double per_token = 4.0 * (double)node->u.attend.n_head * (double)l->head_dim * keys_most(node);
+    double per_token = pith_vk_attend_flop(node);
     uint64_t tiles = div_up((uint64_t)rec->n, push.tokens), step = pith_vk_record_room(rec, PITH_VK_WORK_ATTEND, per_token * push.tokens);
     for (uint64_t tile = 0; tile < tiles; tile += step) {
         uint64_t n = tiles - tile < step ? tiles - tile : step;
@@ -276,7 +288,7 @@ void pith_vk_op_attend(pith_vk_record *rec, const pith_node *node, int32_t index
         attend_many(rec, node, index, push);
         return;
     }
-    pith_vk_record_cost(rec, 4.0 * (double)rec->n * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node));
+    pith_vk_record_cost(rec, (double)rec->n * pith_vk_attend_flop(node));
     if (rec->status == PITH_OK)
         attend_few(rec, node, index, push);
 }
