@@ -27,6 +27,7 @@ function(pith_spv target)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${dir}/variants.txt)
   foreach(need coopmat intdot)
     pith_glsl_probe(${need} pith_has_${need})
+    set_property(GLOBAL PROPERTY pith_has_${need} ${pith_has_${need}}) # for the tests
   endforeach()
   file(STRINGS ${dir}/variants.txt lines REGEX "^[^#]")
   set(enum "")

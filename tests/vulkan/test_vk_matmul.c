@@ -2,7 +2,9 @@
 /* Products and table lookup as graphs of a few nodes, on every tensor type, epilogue and number of tokens, against the
  * dequantised weights multiplied in double. The bound of an element follows from rounding: f32 sums of K terms, and
  * where the tile kernels run (many tokens, weights that are not f32) operands rounded to f16; the mat-vec in halves rounds
- * x, products and sums of eight of them. */
+ * x, products and sums of eight of them. Where the device multiplies bytes (PITH_VK_INT8=1), x is rounded to bytes here too
+ * (vk_bytes.h), and what is left is the bound of f32 sums. */
+#include "vk_bytes.h"
 #include "vk_op.h"
 
 #include "tune.h"
@@ -14,6 +16,7 @@
 
 static pith_vk_physical physical;
 static pith_vk_backend_params params = {.threads = 2};
+static bool odd; /* x has units that are zero, tiny, huge, not finite */
 
 static const pith_dtype types[] = {PITH_DTYPE_F32, PITH_DTYPE_F16, PITH_DTYPE_BF16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1,
                                    PITH_DTYPE_Q5_0, PITH_DTYPE_Q5_1, PITH_DTYPE_Q8_0, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K,
@@ -63,21 +66,60 @@ struct product {
     double value, error;
 };
 
-static struct product dot(const struct matmul_case *c, const float *w, const float *x, const float *norm, float bias, double halves)
+/* A token's activations as they are multiplied; as bytes: and how far each may be off because its code is the neighbour. */
+struct token {
+    double *x, *doubt; /* [cols] */
+};
+
+static struct token token_make(int64_t cols)
 {
-    double sum = 0, magnitude = 0, squares = 0;
+    struct token t = {calloc((size_t)cols, sizeof (double)), calloc((size_t)cols, sizeof (double))};
+    assert_true(t.x && t.doubt);
+    return t;
+}
+
+static void token_take(struct token *t, const struct matmul_case *c, const float *x, const float *norm, bool bytes)
+{
+    double squares = 0;
     for (int64_t k = 0; k < c->cols; k++)
         squares += (double)x[k] * x[k];
     double rms = norm ? 1 / sqrt(squares / (double)c->cols + 1e-5) : 1;
+    for (int64_t k = 0; k < c->cols; k++)
+        t->x[k] = x[k] * (norm ? norm[k] * rms : 1);
+    if (bytes)
+        vk_bytes_round(t->x, c->cols, t->x, t->doubt);
+}
+
+static void token_free(struct token *t)
+{
+    free(t->x);
+    free(t->doubt);
+}
+
+static struct product dot(const struct matmul_case *c, const float *w, const struct token *t, float bias, double halves, size_t terms)
+{
+    double sum = 0, magnitude = 0, doubt = 0;
     for (int64_t k = 0; k < c->cols; k++) {
-        double term = (double)w[k] * x[k] * (norm ? norm[k] * rms : 1);
+        double term = w[k] * t->x[k];
         sum += term;
         magnitude += fabs(term);
+        doubt += fabs(w[k] * t->doubt[k]);
     }
-    struct product p = {sum + bias, pith_bound_f32((size_t)c->cols + 4, magnitude + fabs(bias))};
+    struct product p = {sum + bias, pith_bound_f32(terms + 4, magnitude + fabs(bias)) + doubt};
     if (halves > 0) /* x and w rounded to 11 bits each; halves below 2^-14 lose more */
         p.error += halves * (magnitude * 0x1p-10 / sqrt((double)c->cols) * 4 + 1e-6 * sqrt((double)c->cols));
     return p;
+}
+
+/* By turns: a unit of zeros; all below what has a code; beyond a half; an element that is not finite; ordinary. */
+static void make_odd(const struct matmul_case *c, float *x)
+{
+    for (int32_t t = 0; t < c->tokens; t++, x += c->cols) {
+        for (int64_t k = 0; k < c->cols; k++)
+            x[k] *= t % 5 == 0 && k < 32 ? 0.0f : t % 5 == 1 ? 1e-35f : t % 5 == 2 ? 1e20f : 1.0f;
+        if (t % 5 == 3)
+            x[t % c->cols] = t % 2 ? INFINITY : NAN;
+    }
 }
 
 static void run_case(const struct matmul_case *c, uint64_t seed)
@@ -94,6 +136,10 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     int64_t out = gated ? total / 2 : total;
     struct matrix x = matrix_make(&rng, PITH_DTYPE_F32, c->tokens, c->cols), y = matrix_make(&rng, PITH_DTYPE_F32, c->tokens, out);
     struct matrix norm = matrix_make(&rng, PITH_DTYPE_F32, 1, c->cols), bias = matrix_make(&rng, PITH_DTYPE_F32, 1, total);
+    if (odd) {
+        make_odd(c, x.values);
+        memcpy(x.bytes, x.values, (size_t)(c->tokens * c->cols) * sizeof (float));
+    }
 
     pith_weight_desc w[W_COUNT] = {0};
     w[W_X] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, c->tokens, c->cols, x.bytes}}};
@@ -133,21 +179,27 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
 
     pith_compare cmp;
     pith_compare_init(&cmp);
-    bool floats = false, codes = false;
+    bool floats = false, codes = false, all_codes = true;
     for (int32_t p = 0; p < c->n_parts; p++) {
+        bool quantised = pith_vk_format_of(c->part_type[p]) >= PITH_VK_FORMAT_Q4_0;
         floats = floats || c->part_type[p] == PITH_DTYPE_F32;
-        codes = codes || pith_vk_format_of(c->part_type[p]) >= PITH_VK_FORMAT_Q4_0;
+        codes = codes || quantised;
+        all_codes = all_codes && quantised;
     }
-    bool vectors = c->tokens <= 4 && codes && pith_vk_has_half_vectors(&pith_vk_of(op.vk)->device);
-    double halves = vectors ? 2 : c->tokens > 4 && !floats ? 1 : 0;
+    const pith_vk_device *device = &pith_vk_of(op.vk)->device;
+    bool vectors = c->tokens <= 4 && codes && pith_vk_has_half_vectors(device);
+    bool bytes = c->tokens > 4 && all_codes && pith_vk_has_int8(device);
+    double halves = vectors ? 2 : c->tokens > 4 && !floats && !bytes ? 1 : 0;
+    size_t terms = (size_t)(bytes ? c->cols / 32 : c->cols); /* sums of 32 bytes are exact */
+    struct token token = token_make(c->cols);
     for (int32_t t = 0; t < c->tokens; t++) {
-        const float *row = x.values + (int64_t)tokens[t] * c->cols, *before = y.values + (int64_t)tokens[t] * out;
+        const float *before = y.values + (int64_t)tokens[t] * out;
+        token_take(&token, c, x.values + (int64_t)tokens[t] * c->cols, c->norm ? norm.values : NULL, bytes);
         for (int32_t p = 0, col = 0; p < (gated ? 1 : c->n_parts); p++)
             for (int64_t r = 0; r < c->part_rows[p]; r++, col++) {
-                const float *nw = c->norm ? norm.values : NULL;
-                struct product a = dot(c, parts[p].values + r * c->cols, row, nw, c->bias ? bias.values[col] : 0, halves);
+                struct product a = dot(c, parts[p].values + r * c->cols, &token, c->bias ? bias.values[col] : 0, halves, terms);
                 if (gated) {
-                    struct product b = dot(c, parts[1].values + r * c->cols, row, nw, c->bias ? bias.values[out + col] : 0, halves);
+                    struct product b = dot(c, parts[1].values + r * c->cols, &token, c->bias ? bias.values[out + col] : 0, halves, terms);
                     double g = silu(a.value);
                     a.error = a.error * 1.1 * fabs(b.value) + b.error * fabs(g) + a.error * b.error + 1e-6 * fabs(g * b.value) + 1e-7;
                     a.value = g * b.value;
@@ -162,7 +214,9 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     snprintf(what, sizeof what, "%s%s%s x %lld, %d tokens, norm %d bias %d epilogue %d", pith_dtype_get((uint32_t)c->part_type[0]).name,
              c->n_parts > 1 ? " " : "", c->n_parts > 1 ? pith_dtype_get((uint32_t)c->part_type[c->n_parts - 1]).name : "", (long long)c->cols,
              c->tokens, c->norm, c->bias, (int)c->epilogue);
+    if (getenv("SHOWR")) printf("RATIO %d %.3f %s\n", bytes, cmp.ratio, what);
     bool ok = pith_compare_ok(&cmp, what);
+    token_free(&token);
     free(tokens);
     free(got);
     vk_op_end(&op);
@@ -238,10 +292,48 @@ static void test_slabs(void **state)
     params.slab_max = params.scratch_max = 0;
 }
 
+static bool multiplies_bytes(void) { return pith_vk_has_int8(&pith_vk_of(vk_shared(&physical, &params))->device); }
+
+/* Every tile for bytes, which a software device would not choose, with parts of it, of a step and of a pair. */
+static void test_byte_tiles(void **state)
+{
+    (void)state;
+    static const char *const tiles[] = {"128,64,32,4,8,1", "64,64,64,4,8,1", "32,32,64,4,4,1", "8,6,256,2,2,1"};
+    const pith_dtype q4 = PITH_DTYPE_Q4_0, k4 = PITH_DTYPE_Q4_K, k6 = PITH_DTYPE_Q6_K;
+    for (size_t i = 0; multiplies_bytes() && i < sizeof tiles / sizeof tiles[0]; i++) {
+        setenv("PITH_VK_TILE", tiles[i], 1);
+        run_case(&(struct matmul_case){1, {k6}, {77}, 256, 131, true, true, PITH_EPILOGUE_ADD}, 600);
+        run_case(&(struct matmul_case){2, {q4, q4}, {67, 67}, 96, 70, false, true, PITH_EPILOGUE_SWIGLU}, 601);
+        run_case(&(struct matmul_case){2, {q4, k4}, {33, 33}, 256, 5, true, false, PITH_EPILOGUE_SWIGLU}, 602);
+    }
+    unsetenv("PITH_VK_TILE");
+}
+
+static void test_odd_bytes(void **state)
+{
+    (void)state;
+    odd = true;
+    for (size_t i = 0; multiplies_bytes() && i < sizeof types / sizeof types[0]; i++)
+        if (pith_vk_format_of(types[i]) >= PITH_VK_FORMAT_Q4_0)
+            run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, 20, false, i % 2, PITH_EPILOGUE_STORE}, 700 + i);
+    odd = false;
+}
+
+/* Who asks for exact products gets no bytes: within the bound of halves. */
+static void test_exact(void **state)
+{
+    (void)state;
+    params.exact = true;
+    assert_false(multiplies_bytes());
+    run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {301}, 512, 40, true, false, PITH_EPILOGUE_STORE}, 800);
+    params.exact = false;
+}
+
 int main(void)
 {
     physical = vk_test_device();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
-                                       cmocka_unit_test(test_slabs), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_slabs), cmocka_unit_test(test_byte_tiles), cmocka_unit_test(test_odd_bytes),
+                                       cmocka_unit_test(test_exact), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

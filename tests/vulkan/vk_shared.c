@@ -13,7 +13,8 @@ static uint64_t ran[PITH_VK_RAN_WORDS];
 static bool same(const pith_vk_backend_params *a, const pith_vk_backend_params *b)
 {
     const char *x = a->hide ? a->hide : "", *y = b->hide ? b->hide : "";
-    return strcmp(x, y) == 0 && a->slab_max == b->slab_max && a->scratch_max == b->scratch_max && a->threads == b->threads;
+    return strcmp(x, y) == 0 && a->slab_max == b->slab_max && a->scratch_max == b->scratch_max && a->threads == b->threads &&
+           a->exact == b->exact;
 }
 
 pith_backend *vk_shared(const pith_vk_physical *physical, const pith_vk_backend_params *params)
