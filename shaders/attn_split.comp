@@ -5,7 +5,8 @@
 // once, and are joined at the end. Of the parts of one token and KV head the workgroup that finishes last joins all,
 // in their order, so that results do not depend on who it was. Rows = query heads that share the KV head. Few keys make
 // few parts: the other workgroups end at once, and a single part is the result.
-// Grid: x = part, y = block of query heads, z = token.
+// Grid: x = part, from P.split0 on (several dispatches may share the parts; who finishes last joins), y = block of query
+// heads, z = token.
 // Bindings: 0 q [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V;
 //           8 parts: o [token][head][part][E], then {m, l} [token][head][part]; 9 arrivals: [token][block] counters, zero between runs.
 // Shared memory: the larger of (WG / LANES) * (E + 2) and 1024 floats, 4 floats per invocation, beside it one float per
@@ -126,9 +127,10 @@ void main()
     }
     int size = (total + int(P.splits) - 1) / int(P.splits);
     size = (max(size, 64) + 31) / 32 * 32;
-    int begin = int(gl_WorkGroupID.x) * size, end = min(begin + size, total);
+    uint part = gl_WorkGroupID.x + P.split0;
+    int begin = int(part) * size, end = min(begin + size, total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
-    if (gl_WorkGroupID.x >= live_parts)
+    if (part >= live_parts)
         return;
     bool alone = live_parts == 1u;
 
@@ -216,7 +218,7 @@ void main()
             top = max(top, joined[g * pitch]);
         for (uint g = 0u; g < GROUPS; g++)
             sum += joined[g * pitch + 1u] * exp2(joined[g * pitch] - top);
-        uint to = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits + gl_WorkGroupID.x) * DIM;
+        uint to = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits + part) * DIM;
         for (uint e = i; e < DIM; e += gl_WorkGroupSize.x) {
             float v = 0.0;
             for (uint g = 0u; g < GROUPS; g++)
@@ -227,7 +229,7 @@ void main()
                 out1[token * P.ldo + (h0 + r) * DIM + e] = sum != 0.0 ? v / sum : 0.0;
         }
         if (!alone && i == 0u) {
-            uint at = scale_at(h0 + r) + 2u * gl_WorkGroupID.x;
+            uint at = scale_at(h0 + r) + 2u * part;
             parts[at] = top;
             parts[at + 1u] = sum;
         }

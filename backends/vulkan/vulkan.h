@@ -210,7 +210,8 @@ void pith_vk_timings_collect(pith_exec *e);
 /* Ends the current command buffer and begins the next one if `flop` more would make it too long. */
 void pith_vk_record_cost(pith_vk_record *rec, double flop);
 void pith_vk_record_cost_of(pith_vk_record *rec, pith_vk_work work, double flop);
-/* How many pieces of `flop` each a command buffer may hold; at least 1. */
+/* How many pieces of `flop` each a command buffer may hold: the very number, and a whole one, at least 1. */
+double pith_vk_record_share(const pith_vk_record *rec, pith_vk_work work, double flop);
 uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop);
 /* Rows of a product that one command buffer may hold, `flop` each: `most`, or whole tiles of it. */
 int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop);

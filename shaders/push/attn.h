@@ -38,6 +38,8 @@ struct pith_vk_push_attend {
     PITH_U32 tokens;     /* tokens that share a workgroup */
     PITH_U32 splits;
     PITH_U32 token0;     /* first token of this dispatch */
+    PITH_U32 split0;     /* few tokens: first part of this dispatch */
+    PITH_U32 range, ranges; /* many tokens, keys in ranges: which one this dispatch reads */
 };
 
 /* append.comp */
