@@ -15,7 +15,7 @@ struct subject {
     pith_session *session;
 };
 
-static struct subject subject_open(const char *hide, const double rate, const double target)
+static struct subject subject_open_as(pith_attn_method method, const char *hide, const double rate, const double target)
 {
     struct subject s;
     char path[1024];
@@ -29,11 +29,18 @@ static struct subject subject_open(const char *hide, const double rate, const do
     assert_ok(pith_model_open(path, NULL, &s.model));
     assert_ok(pith_model_load(s.model, s.backend, NULL, NULL));
     pith_session_params p = pith_session_params_default(s.model);
-    p.attn.method = PITH_ATTN_FULL;
+    p.attn.method = method;
+    p.attn.window = 128;
+    p.attn.group = 8;
     p.context = 1024;
     p.chunk = 128;
     assert_ok(pith_session_create(s.model, &p, &s.session));
     return s;
+}
+
+static struct subject subject_open(const char *hide, const double rate, const double target)
+{
+    return subject_open_as(PITH_ATTN_FULL, hide, rate, target);
 }
 
 static void subject_close(struct subject *s)
@@ -63,17 +70,19 @@ static void step(struct subject *s, int32_t n, float *logits)
         memcpy(logits, pith_session_logits(s->session), 499 * sizeof *logits);
 }
 
-/* From one submission a chunk to as many as there are dispatches; also with products cut in rows and attention in tiles. */
-static void test_same_results(void **state)
+/* From one submission a chunk to as many as there are dispatches; also with products cut in rows, attention in tiles, their
+ * keys in ranges, and a token's attention in parts. */
+static void same_results(pith_attn_method method)
 {
-    (void)state;
     static const double rates[] = {1e-15, 1e-9, 1.0};
     float first[499], logits[499];
     int before = 0;
-    for (int i = 0; i < 3; i++) {
-        struct subject s = subject_open("timestamps", rates[i], 0); /* no clock: the cut stays */
+    for (int i = 0; i < 3; i += method == PITH_ATTN_FULL ? 1 : 2) {
+        struct subject s = subject_open_as(method, "timestamps", rates[i], 0); /* no clock: the cut stays */
         int cmds = cmds_of(&s, 128), few = cmds_of(&s, 1);
-        step(&s, 300, logits);
+        step(&s, method == PITH_ATTN_FULL ? 300 : 140, NULL);
+        for (int t = 0; t < 3; t++)
+            step(&s, 1, logits);
         printf("  %g s per FLOP: %d submissions a chunk, %d a token\n", rates[i], cmds, few);
         assert_true(cmds > before);
         assert_true(i > 0 || (cmds == 1 && few == 1));
@@ -83,6 +92,13 @@ static void test_same_results(void **state)
         before = cmds;
         subject_close(&s);
     }
+}
+
+static void test_same_results(void **state)
+{
+    (void)state;
+    same_results(PITH_ATTN_FULL);
+    same_results(PITH_ATTN_CCA);
 }
 
 static void test_learning(void **state)
