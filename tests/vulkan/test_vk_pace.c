@@ -32,7 +32,7 @@ static struct subject subject_open_as(pith_attn_method method, const char *hide,
     p.attn.method = method;
     p.attn.window = 128;
     p.attn.group = 8;
-    p.context = 1024;
+    p.context = 512;
     p.chunk = 128;
     assert_ok(pith_session_create(s.model, &p, &s.session));
     return s;
@@ -107,7 +107,7 @@ static void test_learning(void **state)
     if (!(physical.caps & PITH_VK_CAP(TIMESTAMPS)))
         skip();
     /* Far too quick a guess, and a target that no chunk on this device meets: pieces become small. */
-    struct subject s = subject_open("", 1e-15, 1e-4);
+    struct subject s = subject_open("", 1e-15, 1e-2);
     assert_int_equal(cmds_of(&s, 128), 1);
     step(&s, 512, NULL);
     int many = cmds_of(&s, 128);
