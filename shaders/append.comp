@@ -43,71 +43,13 @@ const uint VECS = gl_WorkGroupSize.x / LANES;
 shared float vecs[VECS * DIM];
 shared float logits[GROUP_MAX];
 
-// Half i of a buffer of words; its neighbour may be written by another workgroup at the same time.
-#define PUT_HALF(words, i, value)                                         \
-    {                                                                     \
-        uint put_shift = 16u * ((i) & 1u), put_bits = half_bits(value);   \
-        atomicAnd(words[(i) >> 1], ~(0xFFFFu << put_shift));              \
-        atomicOr(words[(i) >> 1], put_bits << put_shift);                 \
-    }
+#include "lib/store.glsl"
+#include "lib/turn.glsl"
 
-// Scale of a block of 32, as a half keeps it.
-float block_scale(uint v, uint block)
-{
-    float most = 0.0;
-    for (uint e = 0u; e < 32u; e++)
-        most = max(most, abs(vecs[v * DIM + block * 32u + e]));
-    return unpackHalf2x16(half_bits(min(most / 127.0, 65504.0))).x;
-}
-
-uint quant_byte(float x, float d) { return uint(int(roundEven(clamp(d > 0.0 ? x * (1.0 / d) : 0.0, -127.0, 127.0)))) & 255u; }
-
-// Vector v of shared memory into row `row` of a plane; done by LANES invocations.
-#define PUT_ROW(window, plane, hd, rw, v, lane)                                                     \
-    {                                                                                               \
-        uint w = plane.base + (hd) * plane.head + (rw) * plane.row, o = (v) * DIM;                  \
-        if (KV_TYPE == 0u) {                                                                        \
-            for (uint e = lane; e < DIM; e += LANES)                                                \
-                window##1[w + e] = floatBitsToUint(vecs[o + e]);                                    \
-        } else if (KV_TYPE == 1u) {                                                                 \
-            for (uint e = lane; e < DIM / 2u; e += LANES)                                           \
-                window##1[w + e] = half_pair(vecs[o + 2u * e], vecs[o + 2u * e + 1u]);              \
-        } else {                                                                                    \
-            for (uint e = lane; e < DIM / 4u; e += LANES) {                                         \
-                float d = block_scale(v, e / 8u);                                                   \
-                uint word = 0u;                                                                     \
-                for (uint b = 0u; b < 4u; b++)                                                      \
-                    word |= quant_byte(vecs[o + 4u * e + b], d) << (8u * b);                        \
-                window##1[w + e] = word;                                                            \
-                if (e % 8u == 0u) {                                                                 \
-                    uint at = plane.scale + (hd) * plane.scale_head + (rw) * (DIM / 32u) + e / 8u;  \
-                    PUT_HALF(window##1, at, d)                                                      \
-                }                                                                                   \
-            }                                                                                       \
-        }                                                                                           \
-    }
-
-// Elements of pair p.
-uvec2 pair_of(uint p)
-{
-    return A.rope_half != 0 ? uvec2(p, p + uint(A.n_rot) / 2u) : uvec2(2u * p, 2u * p + 1u);
-}
-
-// cos and sin of a modest angle (built-ins may be off by 2^-11): reduced by pi/2 in three parts, then polynomials.
-vec2 turn_of(float a)
-{
-    float n = roundEven(a * 0.636619772);
-    float x = fma(-n, 1.5703125, a);
-    x = fma(-n, 4.837512969970703e-4, x);
-    x = fma(-n, 7.549789948768648e-8, x);
-    float z = x * x;
-    float s = x + x * z * fma(z, fma(z, fma(z, 2.7557319e-6, -1.9841270e-4), 8.3333333e-3), -1.6666667e-1);
-    float c = 1.0 + z * fma(z, fma(z, fma(z, fma(z, -2.7557319e-7, 2.4801587e-5), -1.3888889e-3), 4.1666667e-2), -0.5);
-    int k = int(n) & 3;
-    return k == 0 ? vec2(c, s) : k == 1 ? vec2(-s, c) : k == 2 ? vec2(-c, -s) : vec2(s, -c);
-}
-
-vec2 turned(vec2 v, vec2 cs) { return vec2(v.x * cs.x - v.y * cs.y, v.x * cs.y + v.y * cs.x); }
+void key_oct(uint kv, int t, uint j, out vec4 a, out vec4 b) { raw_k_oct(kv, raw_row(t, S.raw_base[A.kv_class]), j, a, b); }
+void value_oct(uint kv, int t, uint j, out vec4 a, out vec4 b) { raw_v_oct(kv, raw_row(t, S.raw_base[A.kv_class]), j, a, b); }
+#define FREQ(pair) freqs[pair]
+#include "lib/core.glsl"
 
 // Norm, rotation and storing of vectors of one token: heads of q, then k, then v.
 void append_rows(uint kv, uint share, int p0, int p1)
@@ -170,113 +112,22 @@ void append_rows(uint kv, uint share, int p0, int p1)
     }
 }
 
-// The core of group j for core head `head`; members t0..e. Afterwards vecs holds key and value in turn.
-void core_make(uint kv, uint share, uint head, int j, int t0, int e)
+// The query that pools a group whose last token is e, for a core head: of its own query head, or the mean of the share.
+void core_query(uint kv, uint share, uint head, int e)
 {
-    uint i = lane_index(), lane = i % LANES, v = i / LANES;
-    int base = S.raw_base[A.kv_class];
-    uint row_q = uint(e - S.pos0) * P.ld;
-    bool per_query = A.core_heads != A.n_kv;
-    for (uint d = i; d < DIM; d += gl_WorkGroupSize.x) {
+    uint row = uint(e - S.pos0) * P.ld;
+    for (uint d = lane_index(); d < DIM; d += gl_WorkGroupSize.x) {
         float q = 0.0;
-        if (per_query)
-            q = qkv[row_q + head * DIM + d];
+        if (A.core_heads != A.n_kv)
+            q = qkv[row + head * DIM + d];
         else {
             for (uint h = 0u; h < share; h++)
-                q += qkv[row_q + (kv * share + h) * DIM + d];
+                q += qkv[row + (kv * share + h) * DIM + d];
             q /= float(share);
         }
         vecs[d] = q;
     }
     barrier();
-    int n = e - t0 + 1;
-    for (int first = 0; first < n; first += int(VECS)) { // the same number of turns for all
-        int t = first + int(v);
-        float sum = 0.0;
-        if (t < n)
-            for (uint o = lane; o < DIM / 8u; o += LANES) {
-                vec4 a, b;
-                raw_k_oct(kv, raw_row(t0 + t, base), o, a, b);
-                uint at = 8u * o;
-                sum += dot(a, vec4(vecs[at], vecs[at + 1u], vecs[at + 2u], vecs[at + 3u])) +
-                       dot(b, vec4(vecs[at + 4u], vecs[at + 5u], vecs[at + 6u], vecs[at + 7u]));
-            }
-        sum = lanes_sum(sum);
-        if (t < n && lane == 0u)
-            logits[t] = sum * A.scale;
-    }
-    barrier();
-    float top = logits[0], total = 0.0, mean = 0.0, middle_of = 0.0;
-    for (int t = 1; t < n; t++)
-        top = max(top, logits[t]);
-    for (int t = 0; t < n; t++)
-        total += exp(logits[t] - top);
-    for (int t = 0; t < n; t++) {
-        float z = logits[t] - top, alpha = exp(z) / total;
-        mean += alpha > 0.0 ? alpha * z : 0.0;
-        middle_of += alpha * float(t0 + t - e);
-    }
-    // Value, and a pooled key: element by element.
-    bool pooled = A.position == 0;
-    for (uint which = pooled ? 0u : 1u; which < 2u; which++) {
-        for (uint o = i; o < DIM / 8u; o += gl_WorkGroupSize.x) {
-            vec4 sa = vec4(0), sb = vec4(0);
-            for (int t = 0; t < n; t++) {
-                vec4 a, b;
-                if (which == 0u)
-                    raw_k_oct(kv, raw_row(t0 + t, base), o, a, b);
-                else
-                    raw_v_oct(kv, raw_row(t0 + t, base), o, a, b);
-                float alpha = exp(logits[t] - top) / total;
-                sa += alpha * a;
-                sb += alpha * b;
-            }
-            [[unroll]] for (uint l = 0u; l < 4u; l++) {
-                vecs[8u * o + l] = sa[l];
-                vecs[8u * o + 4u + l] = sb[l];
-            }
-        }
-        barrier();
-        if (v == 0u) {
-            if (which == 0u)
-                PUT_ROW(core_k, A.core_k, head, uint(j), 0u, lane)
-            else
-                PUT_ROW(core_v, A.core_v, head, uint(j), 0u, lane)
-        }
-        barrier();
-    }
-    if (!pooled) {
-        // A key at a position of its own, p behind e: sum alpha_t R(p + e - t) k_t; Horner, one turn per member.
-        float p = A.position == 3 ? middle_of : A.position == 2 ? -0.5 * float(A.group - 1) : 0.0;
-        uint pairs = uint(A.n_rot) / 2u;
-        for (uint u = i; u < DIM / 2u; u += gl_WorkGroupSize.x) {
-            bool turns_pair = u < pairs;
-            uvec2 el = turns_pair ? pair_of(u) : uvec2(2u * u, 2u * u + 1u);
-            vec2 one = turns_pair ? turn_of(freqs[u]) : vec2(1, 0), last = turns_pair ? turn_of(p * freqs[u]) : vec2(1, 0);
-            vec2 x = vec2(0);
-            for (int t = 0; t < n; t++) {
-                vec4 a, b;
-                vec2 k;
-                raw_k_oct(kv, raw_row(t0 + t, base), el.x / 8u, a, b);
-                k.x = el.x % 8u < 4u ? a[el.x % 4u] : b[el.x % 4u];
-                raw_k_oct(kv, raw_row(t0 + t, base), el.y / 8u, a, b);
-                k.y = el.y % 8u < 4u ? a[el.y % 4u] : b[el.y % 4u];
-                x = turned(x, one) + exp(logits[t] - top) / total * k;
-            }
-            x = turned(x, last);
-            vecs[el.x] = x.x;
-            vecs[el.y] = x.y;
-        }
-        barrier();
-        if (v == 0u)
-            PUT_ROW(core_k, A.core_k, head, uint(j), 0u, lane)
-        barrier();
-    }
-    if (i == 0u) {
-        float entropy = max(log(total) - mean, 0.0);
-        uint at = A.bias_base + head * A.bias_head + uint(j);
-        PUT_HALF(core_v1, at, entropy)
-    }
 }
 
 void main()
@@ -292,9 +143,10 @@ void main()
     memoryBarrierBuffer();
     barrier();
     int e = (j + 1) * tile - 1, t0 = max(j * tile, A.n_sinks);
-    if (A.core_heads == A.n_kv)
-        core_make(kv, share, kv, j, t0, e);
-    else
-        for (uint h = 0u; h < share; h++)
-            core_make(kv, share, kv * share + h, j, t0, e);
+    bool per_query = A.core_heads != A.n_kv;
+    for (uint h = 0u; h < (per_query ? share : 1u); h++) {
+        uint head = per_query ? kv * share + h : kv;
+        core_query(kv, share, head, e);
+        core_make(kv, head, j, t0, e);
+    }
 }

@@ -125,7 +125,10 @@ static pith_status tables_write(pith_exec *e)
         bool attention = node->op == PITH_OP_ATTEND || node->op == PITH_OP_KV_APPEND;
         e->table_of[i] = attention ? n : -1;
         if (attention)
-            pith_vk_attn_fill(&vk->device, node, (struct pith_vk_attn *)(void *)(host + (size_t)n++ * e->tables_pitch));
+            pith_vk_attn_fill(&vk->device, node, (struct pith_vk_attn *)(void *)(host + (size_t)n * e->tables_pitch));
+        if (i > 0 && pith_vk_step_fits(&vk->device, graph, i - 1))
+            pith_vk_attn_fill_append(&graph->nodes[i - 1], (struct pith_vk_attn *)(void *)(host + (size_t)n * e->tables_pitch));
+        n += attention;
         if (node->op == PITH_OP_KV_APPEND)
             e->rope = &node->u.append.rope;
     }

@@ -52,7 +52,7 @@ pith_status pith_vk_kv_check(const pith_vk_device *d, const pith_kv_layout *l)
     return PITH_OK;
 }
 
-static void bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind)
+void pith_vk_bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind)
 {
     struct window w[4];
     windows_of(&rec->e->backend->device, l, w);
@@ -77,6 +77,18 @@ static struct pith_vk_bound bound_of(const pith_bound *b)
     return (struct pith_vk_bound){to_i32(b->min), to_i32(b->max), to_i32(b->shift), b->mul, b->group};
 }
 
+void pith_vk_attn_fill_append(const pith_node *append, struct pith_vk_attn *out)
+{
+    out->kv_class = append->u.append.kv_class;
+    out->group = append->u.append.layout->core_heads ? append->u.append.group : 0;
+    out->n_sinks = append->u.append.n_sinks;
+    out->position = append->u.append.position;
+    out->n_rot = append->u.append.rope.n_rot;
+    out->rope_half = append->u.append.rope.half;
+    out->scale = append->u.append.scale;
+    out->eps = append->u.append.norm_eps;
+}
+
 void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, struct pith_vk_attn *out)
 {
     bool append = node->op == PITH_OP_KV_APPEND;
@@ -98,14 +110,7 @@ void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, stru
         out->bias_head = (uint32_t)(l->bias_head_bytes / 2);
     }
     if (append) {
-        out->kv_class = node->u.append.kv_class;
-        out->group = l->core_heads ? node->u.append.group : 0;
-        out->n_sinks = node->u.append.n_sinks;
-        out->position = node->u.append.position;
-        out->n_rot = node->u.append.rope.n_rot;
-        out->rope_half = node->u.append.rope.half;
-        out->scale = node->u.append.scale;
-        out->eps = node->u.append.norm_eps;
+        pith_vk_attn_fill_append(node, out);
     } else {
         out->kv_class = node->u.attend.kv_class;
         out->scale = node->u.attend.scale;
@@ -118,13 +123,13 @@ void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, stru
     }
 }
 
-static pith_vk_bind bind_table(const pith_vk_record *rec, int32_t index)
+pith_vk_bind pith_vk_bind_table(const pith_vk_record *rec, int32_t index)
 {
     const pith_exec *e = rec->e;
     return (pith_vk_bind){&e->tables, (uint64_t)e->table_of[index] * e->tables_pitch, sizeof(struct pith_vk_attn), false};
 }
 
-static uint32_t kv_type(const pith_kv_layout *l)
+uint32_t pith_vk_kv_type(const pith_kv_layout *l)
 {
     return l->dtype == PITH_DTYPE_F32 ? 0 : l->dtype == PITH_DTYPE_F16 ? 1 : 2;
 }
@@ -138,12 +143,12 @@ void pith_vk_op_append(pith_vk_record *rec, const pith_node *node, int32_t index
     uint32_t size = 128; /* vectors of E floats in shared memory, one per 32 invocations */
     pith_vk_call call = {
         .variant = PITH_SPV_APPEND,
-        .spec = {size, kv_type(l), (uint32_t)l->head_dim, group ? group : 1, node->u.append.q_norm >= 0, node->u.append.k_norm >= 0},
-        .bind = {pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec), bind_table(rec, index), pith_vk_bind_all(&e->turns, false)},
+        .spec = {size, pith_vk_kv_type(l), (uint32_t)l->head_dim, group ? group : 1, node->u.append.q_norm >= 0, node->u.append.k_norm >= 0},
+        .bind = {pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec), pith_vk_bind_table(rec, index), pith_vk_bind_all(&e->turns, false)},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {rec->n == 1 ? 1 : div_up((uint64_t)rec->n, push.tile) + 1, (uint64_t)l->n_kv}};
-    bind_windows(rec, node, l, true, &call.bind[4]);
+    pith_vk_bind_windows(rec, node, l, true, &call.bind[4]);
     call.bind[8] = (pith_vk_bind){&e->state[rec->r->stage], e->base_offset, (pairs ? pairs : 1) * 8ull, false};
     call.bind[9] = (pith_vk_bind){&e->tables, e->freq_offset, (pairs ? pairs : 1) * 4ull, false};
     call.bind[10] = pith_vk_bind_vector(rec, node->u.append.q_norm);
@@ -174,6 +179,8 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
     return heads;
 }
 
+uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks) { return heads_of(node, SPLIT_ROWS, blocks); }
+
 /* Most keys that one query can see, for the length of submissions. */
 static double keys_most(const pith_node *node)
 {
@@ -181,12 +188,17 @@ static double keys_most(const pith_node *node)
     return (double)l->raw_rows + (double)l->core_rows;
 }
 
+double pith_vk_attend_flop(const pith_node *node)
+{
+    return 4.0 * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node);
+}
+
 /* Parts of the keys of one token: enough workgroups to fill the device, `fill`. More where keys are so many that a slow
  * device takes them in several dispatches; always as many, whatever is known of its pace: results stay the same. */
 static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32_t *fill)
 {
     uint32_t blocks;
-    heads_of(node, SPLIT_ROWS, &blocks);
+    pith_vk_attend_heads(node, &blocks);
     uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = 4 * d->cores / have; /* a remainder would be a wave of its own */
     *fill = n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
     double times = keys_most(node) / ((double)PART_KEYS * *fill);
@@ -240,21 +252,35 @@ void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, co
 static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int32_t index)
 {
     const pith_kv_layout *l = node->u.attend.layout;
-    pith_vk_call call = {.spec = {128, kv_type(l), (uint32_t)l->head_dim},
+    pith_vk_call call = {.spec = {128, pith_vk_kv_type(l), (uint32_t)l->head_dim},
                          .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec),
-                                  bind_table(rec, index)}};
-    bind_windows(rec, node, l, false, &call.bind[4]);
+                                  pith_vk_bind_table(rec, index)}};
+    pith_vk_bind_windows(rec, node, l, false, &call.bind[4]);
     return call;
+}
+
+struct pith_vk_attend_cut pith_vk_attend_cut(const pith_vk_record *rec, const pith_node *node)
+{
+    uint32_t fill, splits = splits_of(&rec->e->backend->device, node, &fill);
+    struct pith_vk_attend_cut cut = {.splits = splits, .parts = splits, .per_part = pith_vk_attend_flop(node) / splits};
+    uint64_t room = pith_vk_record_room(rec, PITH_VK_WORK_FEW, cut.per_part), n = (uint64_t)rec->n;
+    cut.tokens = room / splits < n ? room / splits : n;
+    if (cut.tokens == 0) { /* at best as many parts as fill the device */
+        cut.tokens = 1;
+        cut.parts = room >= fill ? room / fill * fill : room;
+    }
+    return cut;
 }
 
 static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    uint32_t blocks, fill, lanes = 1, rows = 1;
-    push.heads = heads_of(node, SPLIT_ROWS, &blocks);
+    uint32_t blocks, lanes = 1, rows = 1;
+    const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, node);
+    push.heads = pith_vk_attend_heads(node, &blocks);
     push.tokens = 1;
-    push.splits = splits_of(d, node, &fill);
+    push.splits = cut.splits;
     while (8 * lanes < (uint32_t)l->head_dim)
         lanes *= 2;
     while (rows < push.heads)
@@ -271,26 +297,17 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.push = &push;
     call.push_bytes = sizeof push;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
-    /* All at once, or tokens, or parts of one token, at best as many as fill the device. */
-    double per_part = 4.0 * (double)node->u.attend.n_head * (double)l->head_dim * keys_most(node) / push.splits;
-    uint64_t room = pith_vk_record_room(rec, PITH_VK_WORK_FEW, per_part), n_tokens = (uint64_t)rec->n;
-    uint64_t tokens = room / push.splits < n_tokens ? room / push.splits : n_tokens, parts = push.splits;
-    if (tokens == 0) {
-        tokens = 1;
-        parts = room >= fill ? room / fill * fill : room;
-    }
-    for (uint64_t token = 0; token < n_tokens; token += tokens) {
-        for (uint64_t part = 0; part < push.splits; part += parts) {
-            call.groups[0] = push.splits - part < parts ? push.splits - part : parts;
-            call.groups[2] = n_tokens - token < tokens ? n_tokens - token : tokens;
-            pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, per_part * (double)(call.groups[0] * call.groups[2]));
+    for (uint64_t token = 0; token < (uint64_t)rec->n; token += cut.tokens)
+        for (uint64_t part = 0; part < cut.splits; part += cut.parts) {
+            call.groups[0] = cut.splits - part < cut.parts ? cut.splits - part : cut.parts;
+            call.groups[2] = (uint64_t)rec->n - token < cut.tokens ? (uint64_t)rec->n - token : cut.tokens;
+            pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, cut.per_part * (double)(call.groups[0] * call.groups[2]));
             if (rec->status != PITH_OK)
                 return;
             push.token0 = (uint32_t)token;
             push.split0 = (uint32_t)part;
             pith_vk_cmd_dispatch(rec->cmd, &call);
         }
-    }
 }
 
 /* Tiles of a dispatch, and ranges that their keys are read in: several where a tile would be too long for a submission, or
@@ -313,7 +330,7 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
     const struct tiling t = tiling_of(d, node);
-    double per_tile = 4.0 * (double)node->u.attend.n_head * (double)l->head_dim * keys_most(node) * t.tokens;
+    double per_tile = pith_vk_attend_flop(node) * t.tokens;
     uint64_t tiles = div_up((uint64_t)rec->n, t.tokens), step = step_of(rec, &t, tiles, per_tile, &push.ranges);
     push.heads = t.heads;
     push.tokens = t.tokens;
@@ -321,7 +338,7 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = push.ranges > 1 ? PITH_SPV_ATTN_TILE_RANGES : PITH_SPV_ATTN_TILE;
     if (t.subs) {
-        const uint32_t spec[] = {t.subs * d->physical.subgroup, kv_type(l), (uint32_t)l->head_dim, t.subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
+        const uint32_t spec[] = {t.subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, t.subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
                                  d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
         call.variant = push.ranges > 1 ? PITH_SPV_ATTN_MATRIX_RANGES : PITH_SPV_ATTN_MATRIX;
         memcpy(call.spec, spec, sizeof spec);

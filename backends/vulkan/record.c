@@ -159,7 +159,17 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
             continue;
         if (r->timed)
             pith_vk_timings_mark(&rec, i, 0);
-        record_node(&rec, i);
+        bool step = r->n == 1 && pith_vk_step_fits(&e->backend->device, graph, i);
+        if (!step)
+            record_node(&rec, i);
+        if (r->timed && rec.cmd)
+            pith_vk_timings_mark(&rec, i, 1);
+        if (!step)
+            continue;
+        i++; /* the attend, and all of the time is its */
+        if (r->timed && rec.cmd)
+            pith_vk_timings_mark(&rec, i, 0);
+        pith_vk_op_step(&rec, i - 1);
         if (r->timed && rec.cmd)
             pith_vk_timings_mark(&rec, i, 1);
     }

@@ -233,12 +233,32 @@ void pith_vk_op_embed(pith_vk_record *rec, const pith_node *node);
 void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node);
 void pith_vk_op_append(pith_vk_record *rec, const pith_node *node, int32_t index);
 void pith_vk_op_attend(pith_vk_record *rec, const pith_node *node, int32_t index);
+/* ops_step.c: nodes `index`, an append, and the next, its attend, as one dispatch, for one token; does that fit? */
+bool pith_vk_step_fits(const pith_vk_device *device, const pith_graph *graph, int32_t index);
+void pith_vk_op_step(pith_vk_record *rec, int32_t index);
 void pith_vk_op_rows(pith_vk_record *rec, const pith_node *node);
 /* Scratch that a node needs at the plan's sizes. */
 void pith_vk_op_matmul_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s);
 void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s);
 /* The struct that shaders read for an append or attend node; offsets count from the windows of pith_vk_kv_windows. */
 void pith_vk_attn_fill(const pith_vk_device *device, const pith_node *node, struct pith_vk_attn *out);
+/* What an append adds to its attend's struct, for both as one dispatch. */
+void pith_vk_attn_fill_append(const pith_node *append, struct pith_vk_attn *out);
+/* Of a node's layer and struct: raw K, raw V, core K, core V; the struct; 0 f32, 1 f16, 2 q8_0. */
+void pith_vk_bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind);
+pith_vk_bind pith_vk_bind_table(const pith_vk_record *rec, int32_t index);
+uint32_t pith_vk_kv_type(const pith_kv_layout *l);
+/* Attention of few tokens: query heads of a workgroup, and workgroups per KV head; FLOP of one token at most. */
+uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks);
+double pith_vk_attend_flop(const pith_node *node);
+/* Its dispatches: `splits` parts of the keys of each token, of them `tokens` times `parts` at once, `per_part` FLOP each;
+ * all parts of several tokens, or some of one's. */
+struct pith_vk_attend_cut {
+    uint32_t splits;
+    uint64_t tokens, parts;
+    double per_part;
+};
+struct pith_vk_attend_cut pith_vk_attend_cut(const pith_vk_record *rec, const pith_node *node);
 /* Whether the layer's planes fit the device's bindings; says why not. */
 pith_status pith_vk_kv_check(const pith_vk_device *device, const pith_kv_layout *layout);
 bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, const pith_weight_desc *weights);

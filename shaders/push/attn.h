@@ -48,4 +48,12 @@ struct pith_vk_push_append {
     PITH_U32 tile;       /* tokens of a workgroup: the group, or any number without pooling */
 };
 
+/* attn_step.comp */
+struct pith_vk_push_step {
+    PITH_U32 ldo;
+    PITH_U32 heads, splits, split0; /* as in attend */
+    PITH_U32 bases;         /* pairs from the state's begin to the rotation of pos0 */
+    PITH_U32 freqs;         /* words from the struct of arguments to the frequencies */
+};
+
 #endif

@@ -4,9 +4,13 @@
  * groups, hostile values. Bytes of the store that a chunk has no business with stay as they are, each one. */
 #include "vk_attn.h"
 
-static pith_vk_physical physical;
+#include <stdlib.h>
+#include <string.h>
 
-static void check(attn_case c) { vk_attn_check(vk_shared(&physical, NULL), c, NULL); }
+static pith_vk_physical physical;
+static bool step; /* tokens one by one as one dispatch too: unless PITH_VK_STEP=0 */
+
+static void check(attn_case c) { vk_attn_check(vk_shared(&physical, NULL), c, step, NULL); }
 
 /* A software device compiles each combination of store type, width, group and norms for seconds: they are few here, and
  * meet everything that costs nothing. */
@@ -95,6 +99,8 @@ static void test_values(void **state)
 int main(int argc, char **argv)
 {
     wide = argc > 1 && strcmp(argv[1], "-wide") == 0;
+    const char *text = getenv("PITH_VK_STEP");
+    step = !text || strcmp(text, "0") != 0;
     physical = vk_test_device();
     const struct CMUnitTest all[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_policies), cmocka_unit_test(test_long),
                                      cmocka_unit_test(test_values), cmocka_unit_test(test_shapes), cmocka_unit_test(vk_shared_close),

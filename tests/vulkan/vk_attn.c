@@ -3,6 +3,9 @@
 
 #include "tune.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* Marks rows [row, row + n) of a plane. */
 static void plane_mark(const pith_kv_layout *l, const pith_kv_plane *p, int32_t head, int64_t row, int64_t n, bool *written)
 {
@@ -79,30 +82,30 @@ static void layer_make(const attn_case *c, attn_result *r, const pith_kv_layout 
     assert_ok(pith_graph_add(&a->graph, &node));
 }
 
-void vk_attn_check(pith_backend *vk, attn_case c, float *out)
+/* The layer chunk by chunk; turned [T][ld]: values q, k, v after the append. As one dispatch per token the append leaves
+ * them alone: they are then those of the run before, whose rows these are. */
+static bool run(const attn_case *c, attn_result *r, pith_backend *vk, bool one_dispatch, float *turned)
 {
     char name[256];
-    attn_case_name(&c, name, sizeof name);
-    int64_t chunk = c.chunk ? c.chunk : c.n_tokens, ld = (int64_t)(c.n_head + 2 * c.n_kv) * c.dim;
-    c.halves = c.dtype != PITH_DTYPE_F32 && chunk > 1 && pith_vk_attend_subgroups(&pith_vk_of(vk)->device, (uint32_t)c.dim) > 0;
-    c.turn_error = 8; /* a rotation by pos0 times one by t, each rounded, and their product */
-    attn_result *r = attn_result_make(&c);
-    const pith_kv_layout l = attn_layout_make(&c, r);
+    attn_case_name(c, name, sizeof name - 16);
+    strcat(name, one_dispatch ? ", one dispatch" : "");
+    int64_t chunk = c->chunk ? c->chunk : c->n_tokens, ld = (int64_t)(c->n_head + 2 * c->n_kv) * c->dim;
+    const pith_kv_layout l = attn_layout_make(c, r);
     struct layer a;
-    layer_make(&c, r, &l, &a);
+    layer_make(c, r, &l, &a);
+    assert_int_equal(setenv("PITH_VK_STEP", one_dispatch ? "1" : "0", 1), 0);
     pith_buf *kv;
     assert_ok(vk->fns->buf_create(vk, (size_t)l.bytes, &kv));
     uint8_t *before = malloc((size_t)l.bytes), *after = malloc((size_t)l.bytes);
-    float *qkv = malloc((size_t)(chunk * ld) * sizeof *qkv);
     int32_t *ids = malloc((size_t)chunk * sizeof *ids);
-    assert_true(before && after && qkv && ids);
+    assert_true(before && after && ids);
     memset(before, 0xff, (size_t)l.bytes);
     assert_ok(vk->fns->buf_write(kv, 0, before, (size_t)l.bytes));
     vk_op op;
     vk_op_begin(&op, vk, &a.graph, (int32_t)chunk, 1, &kv, 1);
     int64_t base = l.n_fixed;
-    for (int64_t pos = 0; pos < c.n_tokens; pos += chunk) {
-        int64_t n = c.n_tokens - pos < chunk ? c.n_tokens - pos : chunk, keep = attn_visible_cores(&c, pos) * c.group;
+    for (int64_t pos = 0; pos < c->n_tokens; pos += chunk) {
+        int64_t n = c->n_tokens - pos < chunk ? c->n_tokens - pos : chunk, keep = attn_visible_cores(c, pos) * c->group;
         if (pos + n - base > l.raw_rows - l.n_fixed && keep > base) {
             attn_slide(&l, before, keep - base, pos - keep);
             assert_ok(vk->fns->buf_write(kv, 0, before, (size_t)l.bytes));
@@ -111,27 +114,41 @@ void vk_attn_check(pith_backend *vk, attn_case c, float *out)
         for (int64_t t = 0; t < n; t++)
             ids[t] = (int32_t)(pos + t);
         vk_op_run(&op, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = (int32_t)n, .tokens = ids, .pos0 = pos, .raw_base = {base, base}});
-        vk_op_read(&op, a.qkv, (int32_t)n, qkv);
-        vk_op_read(&op, a.out, (int32_t)n, r->out + pos * c.n_head * c.dim);
+        if (!one_dispatch)
+            vk_op_read(&op, a.qkv, (int32_t)n, turned + pos * ld);
+        vk_op_read(&op, a.out, (int32_t)n, r->out + pos * c->n_head * c->dim);
         assert_ok(vk->fns->buf_read(kv, 0, after, (size_t)l.bytes));
-        store_check(&c, r, &l, base, pos, n, before, after);
+        store_check(c, r, &l, base, pos, n, before, after);
         memcpy(before, after, (size_t)l.bytes);
-        attn_rows_read(&c, r, &l, after, base, qkv, pos, n);
+        attn_rows_read(c, r, &l, after, base, turned + pos * ld, pos, n);
     }
-    attn_cores_read(&c, r, &l, after);
+    attn_cores_read(c, r, &l, after);
     vk_op_end(&op);
     vk->fns->buf_destroy(&kv);
-    bool ok = attn_check_rows(&c, r, name);
-    ok = attn_check_cores(&c, r, name) && ok;
-    ok = attn_check_out(&c, r, name) && ok;
-    if (out)
-        memcpy(out, r->out, sizeof *out * (size_t)(c.n_tokens * c.n_head * c.dim));
-    attn_result_free(r);
+    bool ok = attn_check_rows(c, r, name);
+    ok = attn_check_cores(c, r, name) && ok;
+    ok = attn_check_out(c, r, name) && ok;
     pith_graph_fini(&a.graph);
     free(before);
     free(after);
-    free(qkv);
     free(ids);
+    return ok;
+}
+
+void vk_attn_check(pith_backend *vk, attn_case c, bool step, float *out)
+{
+    bool one_by_one = (c.chunk ? c.chunk : c.n_tokens) == 1;
+    c.halves = c.dtype != PITH_DTYPE_F32 && !one_by_one && pith_vk_attend_subgroups(&pith_vk_of(vk)->device, (uint32_t)c.dim) > 0;
+    c.turn_error = 8; /* a rotation by pos0 times one by t, each rounded, and their product */
+    attn_result *r = attn_result_make(&c);
+    float *turned = malloc((size_t)(c.n_tokens * (c.n_head + 2 * c.n_kv) * c.dim) * sizeof *turned);
+    assert_non_null(turned);
+    bool ok = run(&c, r, vk, false, turned);
+    ok = (!one_by_one || !step || run(&c, r, vk, true, turned)) && ok;
+    if (out)
+        memcpy(out, r->out, sizeof *out * (size_t)(c.n_tokens * c.n_head * c.dim));
+    attn_result_free(r);
+    free(turned);
     if (!ok)
         fail();
 }

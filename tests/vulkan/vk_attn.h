@@ -8,7 +8,7 @@
 #include "kernels/attn_case.h"
 
 /* Fails the test when a result is beyond its bound or a byte of the store changed that had no business to.
- * out: NULL, or where the result goes, [T][H E]. */
-void vk_attn_check(pith_backend *vk, attn_case c, float *out);
+ * step: tokens one by one then as one dispatch each, too. out: NULL, or where the last result goes, [T][H E]. */
+void vk_attn_check(pith_backend *vk, attn_case c, bool step, float *out);
 
 #endif

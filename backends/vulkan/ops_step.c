@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Append and attend of one token as one dispatch (attn_step.comp): in decode the wait between the two, and the second's
+ * start, cost more than the append itself. */
+#include "tune.h"
+#include "vulkan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INVOCATIONS 128u
+
+/* Is the query's own key the last of a raw segment, at every position, and no core seen that the token completes? */
+static bool own_key_is_raw(const pith_node *attend)
+{
+    const pith_segment *s = attend->u.attend.segments, *last = &s[attend->u.attend.n_segments - 1];
+    int64_t from = last->lo.min; /* positions before it: in the first segment */
+    for (const pith_segment *c = s; c <= last; c++) {
+        bool upto = c->hi.mul == 1 && c->hi.group == 1 && c->hi.shift == 0;
+        if (c->source == PITH_SEGMENT_CORE ? c->hi.mul != 1 || c->hi.shift < 1 : !upto || c->hi.min > 0)
+            return false;
+    }
+    bool moves = last->lo.mul > 0 && last->lo.mul <= last->lo.group && last->lo.shift >= 1, stands = last->lo.mul == 0;
+    bool first = s->source == PITH_SEGMENT_RAW && s->lo.mul == 0 && s->lo.min == 0 && s->hi.max >= from;
+    return last->source == PITH_SEGMENT_RAW && last->hi.max >= INT32_MAX && (moves || stands) && (from == 0 || (s != last && first));
+}
+
+static uint32_t lanes_of(const pith_kv_layout *l)
+{
+    uint32_t lanes = 1;
+    while (8 * lanes < (uint32_t)l->head_dim)
+        lanes *= 2;
+    return lanes;
+}
+
+static uint32_t rows_of(uint32_t heads)
+{
+    uint32_t rows = 1;
+    while (rows < heads)
+        rows *= 2;
+    return rows;
+}
+
+/* Shared memory as attn_step.comp declares it. */
+static uint64_t shared_bytes(const pith_node *append, uint32_t heads)
+{
+    uint64_t dim = (uint64_t)append->u.append.layout->head_dim, groups = INVOCATIONS / lanes_of(append->u.append.layout);
+    uint64_t joined = groups * (dim + 2) > 1024 ? groups * (dim + 2) : 1024;
+    return 4 * (joined + 4 * INVOCATIONS + (rows_of(heads) + 2) * dim + (uint64_t)(append->u.append.group > 1 ? append->u.append.group : 1)) + 128;
+}
+
+bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t index)
+{
+    const pith_node *append = &graph->nodes[index], *attend = append + 1;
+    const char *text = getenv("PITH_VK_STEP");
+    uint32_t blocks;
+    if (index + 1 >= graph->n_nodes || append->op != PITH_OP_KV_APPEND || attend->op != PITH_OP_ATTEND || attend->src != append->dst ||
+        append->layer != attend->layer || append->stage != attend->stage || (text && strcmp(text, "0") == 0))
+        return false;
+    return append->u.append.layout == attend->u.attend.layout && append->u.append.scale == attend->u.attend.scale &&
+           append->u.append.n_head == attend->u.attend.n_head && append->u.append.kv_class == attend->u.attend.kv_class &&
+           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(SUBGROUP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
+           shared_bytes(append, pith_vk_attend_heads(attend, &blocks)) <= d->shared_bytes;
+}
+
+void pith_vk_op_step(pith_vk_record *rec, int32_t index)
+{
+    pith_exec *e = rec->e;
+    const pith_node *append = &e->plan->graph->nodes[index], *attend = append + 1;
+    const pith_kv_layout *l = append->u.append.layout;
+    uint32_t blocks, group = l->core_heads && append->u.append.group > 0 ? (uint32_t)append->u.append.group : 1;
+    uint32_t heads = pith_vk_attend_heads(attend, &blocks), rows = rows_of(heads);
+    const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, attend);
+    const pith_vk_bind table = pith_vk_bind_table(rec, index + 1);
+    struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = heads, .splits = cut.splits,
+                                     .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
+    pith_vk_call call = {.variant = PITH_SPV_ATTN_STEP,
+                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, cut.splits > 1, rows <= 2 ? 4 : 2, group,
+                                  append->u.append.q_norm >= 0, append->u.append.k_norm >= 0},
+                         .bind = {pith_vk_bind_value(rec, append->src, false), pith_vk_bind_value(rec, attend->dst, true), pith_vk_bind_state(rec),
+                                  {table.buffer, table.offset, e->tables.bytes - table.offset, false}},
+                         .push = &push,
+                         .push_bytes = sizeof push,
+                         .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
+    pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
+    call.bind[8] = pith_vk_bind_all(&e->parts, true);
+    call.bind[9] = pith_vk_bind_all(&e->arrivals, true);
+    call.bind[10] = pith_vk_bind_vector(rec, append->u.append.q_norm);
+    call.bind[11] = pith_vk_bind_vector(rec, append->u.append.k_norm);
+    for (uint64_t part = 0; part < cut.splits; part += cut.parts) { /* on a slow device several dispatches: attend_few */
+        uint64_t left = cut.splits - part, n = left < cut.parts ? left : cut.parts;
+        call.groups[0] = n == left ? n + 1 : n; /* the append, behind the last */
+        pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, cut.per_part * (double)n);
+        if (rec->status != PITH_OK)
+            return;
+        push.split0 = (uint32_t)part;
+        pith_vk_cmd_dispatch(rec->cmd, &call);
+    }
+}

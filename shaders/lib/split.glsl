@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// Attention of one token over a part of its keys by one workgroup, and the joining of parts: what attn_split.comp and
+// attn_step.comp share. Groups of LANES invocations (8 elements each) walk over keys of their own, KEYS at a time, with a
+// softmax of their own, all rows at once, and are joined at the end. Of the parts of one token and KV head the workgroup
+// that finishes last joins all, in their order, so that results do not depend on who it was.
+// Needs DIM, LANES, ROWS, KEYS, SPLIT; P.splits, P.ldo; A, S; lib/kv.glsl, lib/segment.glsl, lib/reduce.glsl; the buffers
+// out1, parts (parts4), arrivals. Grid: x = part, y = block of query heads, z = token.
+
+const uint GROUPS = gl_WorkGroupSize.x / LANES;
+const uint MOST = 512u; // rows x parts
+shared float joined[GROUPS * (DIM + 2u) > 2u * MOST ? GROUPS * (DIM + 2u) : 2u * MOST];
+shared vec4 sums[gl_WorkGroupSize.x];
+shared bool is_last;
+shared ivec4 seen[4]; // per segment: first key, number of keys, are they cores, is there a bias
+
+// Of this invocation and each row: eight elements of the query, the running maximum, sum and values.
+vec4 qa[ROWS], qb[ROWS], oa[ROWS], ob[ROWS];
+float m[ROWS], l[ROWS];
+
+// What a query sees, one lane a segment so that their loads overlap. Returns the number of keys; `own`: without the
+// query's own, which is the last of a raw segment.
+int segments_see(uint i, int position, bool own)
+{
+    if (i < 4u) {
+        ivec2 b = i < uint(A.n_segments) ? segment_of(i, position) : ivec2(0);
+        bool core = A.segments[i].core != 0;
+        int less = own && !core && b.x <= position && b.y == position + 1 ? 1 : 0;
+        seen[i] = ivec4(b.x, max(b.y - b.x, 0) - less, core, core && A.segments[i].bias != 0);
+    }
+    barrier();
+    return seen[0].y + seen[1].y + seen[2].y + seen[3].y;
+}
+
+// Keys of a part: a multiple of 32, enough that it is worth its joining.
+int part_size(int total)
+{
+    int size = (total + int(P.splits) - 1) / int(P.splits);
+    return (max(size, 64) + 31) / 32 * 32;
+}
+
+void rows_clear()
+{
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        oa[r] = ob[r] = vec4(0);
+        m[r] = LEAST;
+        l[r] = 0.0;
+    }
+}
+
+// Keys [begin, end) of all that is seen.
+void rows_walk(uint lane, uint group, uint kv, uint core_head, int begin, int end)
+{
+    bool live = lane * 8u < DIM;
+    int base = S.raw_base[A.kv_class];
+    int before = 0; // keys of the segments done
+    for (uint s = 0u; s < uint(A.n_segments); s++) {
+        ivec4 b = seen[s];
+        int n = b.y, from = max(begin - before, 0), to = min(end - before, n);
+        bool core = b.z != 0, bias = b.w != 0;
+        // Every invocation makes the same number of turns: reductions may hold barriers.
+        for (int at = from; at < to; at += int(GROUPS * KEYS)) {
+            vec4 ka[KEYS], kb[KEYS], va[KEYS], vb[KEYS];
+            float extra[KEYS];
+            bool sees[KEYS];
+            [[unroll]] for (uint k = 0u; k < KEYS; k++) {
+                int index = at + int(k * GROUPS + group);
+                sees[k] = index < to;
+                int key = b.x + min(index, to - 1);
+                uint row = core ? uint(key) : raw_row(key, base);
+                ka[k] = kb[k] = va[k] = vb[k] = vec4(0);
+                if (live) {
+                    if (core) {
+                        core_k_oct(core_head, row, lane, ka[k], kb[k]);
+                        core_v_oct(core_head, row, lane, va[k], vb[k]);
+                    } else {
+                        raw_k_oct(kv, row, lane, ka[k], kb[k]);
+                        raw_v_oct(kv, row, lane, va[k], vb[k]);
+                    }
+                }
+                extra[k] = 0.0;
+                if (bias) {
+                    uint w = A.bias_base + core_head * A.bias_head + uint(key);
+                    extra[k] = half_at(core_v1[w >> 1], w) * LOG2E;
+                }
+            }
+            [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+                float z[KEYS], top = m[r];
+                [[unroll]] for (uint k = 0u; k < KEYS; k++) {
+                    z[k] = lanes_sum(dot(qa[r], ka[k]) + dot(qb[r], kb[k])) + extra[k];
+                    top = sees[k] ? max(top, z[k]) : top;
+                }
+                float factor = exp2(m[r] - top);
+                m[r] = top;
+                l[r] *= factor;
+                oa[r] *= factor;
+                ob[r] *= factor;
+                [[unroll]] for (uint k = 0u; k < KEYS; k++) {
+                    float p = sees[k] ? exp2(z[k] - top) : 0.0;
+                    l[r] += p;
+                    oa[r] += p * va[k];
+                    ob[r] += p * vb[k];
+                }
+            }
+        }
+        before += n;
+    }
+}
+
+// First float of {m, l} of part 0 of this token and head.
+uint scale_at(uint head)
+{
+    uint rows = gl_NumWorkGroups.z * uint(A.n_head);
+    return rows * P.splits * DIM + 2u * (gl_WorkGroupID.z * uint(A.n_head) + head) * P.splits;
+}
+
+// The parts of this token and block of heads, all written: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
+void join_parts(uint i, uint token, uint h0, uint heads, uint n)
+{
+    for (uint k = i; k < heads * n; k += gl_WorkGroupSize.x) {
+        uint at = scale_at(h0 + k / n) + 2u * (k % n);
+        joined[k] = parts[at];
+        joined[MOST + k] = parts[at + 1u];
+    }
+    barrier();
+    float weight[MOST / 64u]; // of this invocation's k: workgroups have 64 invocations or more
+    for (uint k = i, t = 0u; k < heads * n; k += gl_WorkGroupSize.x, t++) {
+        float top = LEAST;
+        for (uint p = 0u; p < n; p++)
+            top = max(top, joined[k / n * n + p]);
+        weight[t] = exp2(joined[k] - top);
+    }
+    barrier();
+    for (uint k = i, t = 0u; k < heads * n; k += gl_WorkGroupSize.x, t++) {
+        joined[k] = weight[t];
+        joined[MOST + k] *= weight[t];
+    }
+    barrier();
+    // Four elements an invocation; where these are few, several invocations share the parts.
+    uint items = heads * DIM / 4u, sharing = max(gl_WorkGroupSize.x / items, 1u);
+    for (uint first = 0u; first < items; first += gl_WorkGroupSize.x) { // the same number of turns for all
+        uint item = sharing > 1u ? i % items : first + i, slot = sharing > 1u ? i / items : 0u;
+        uint r = min(item, items - 1u) / (DIM / 4u), e = item % (DIM / 4u);
+        vec4 v = vec4(0);
+        if (item < items && slot < sharing) {
+            uint from = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits) * (DIM / 4u) + e;
+            for (uint p = slot; p < n; p += 4u * sharing) {
+                vec4 o[4];
+                [[unroll]] for (uint b = 0u; b < 4u; b++)
+                    o[b] = parts4[from + min(p + b * sharing, n - 1u) * (DIM / 4u)];
+                [[unroll]] for (uint b = 0u; b < 4u; b++)
+                    v += p + b * sharing < n ? joined[r * n + p + b * sharing] * o[b] : vec4(0);
+            }
+        }
+        if (sharing > 1u) {
+            sums[i] = v;
+            barrier();
+            for (uint b = 1u; slot == 0u && b < sharing; b++)
+                v += sums[b * items + item];
+        }
+        if (item < items && slot == 0u) {
+            float sum = 0.0;
+            for (uint p = 0u; p < n; p++)
+                sum += joined[MOST + r * n + p];
+            float factor = sum != 0.0 ? 1.0 / sum : 0.0;
+            uint to = token * P.ldo + h0 * DIM + 4u * item;
+            [[unroll]] for (uint b = 0u; b < 4u; b++)
+                out1[to + b] = v[b] * factor;
+        }
+    }
+}
+
+// The workgroup's rows into the result, or into its part; the last part of the token joins all.
+void rows_store(uint i, uint token, uint h0, uint heads, uint part, uint live_parts)
+{
+    uint lane = i % LANES, group = i / LANES;
+    bool live = lane * 8u < DIM, alone = live_parts == 1u;
+    const uint pitch = DIM + 2u;
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) { // unrolled, or a row would be an index and all rows would leave the registers
+        if (r >= heads)
+            continue;
+        barrier();
+        if (lane == 0u) {
+            joined[group * pitch] = m[r];
+            joined[group * pitch + 1u] = l[r];
+        }
+        if (live) {
+            [[unroll]] for (uint e = 0u; e < 4u; e++) {
+                joined[group * pitch + 2u + lane * 8u + e] = oa[r][e];
+                joined[group * pitch + 6u + lane * 8u + e] = ob[r][e];
+            }
+        }
+        barrier();
+        float top = LEAST, sum = 0.0;
+        for (uint g = 0u; g < GROUPS; g++)
+            top = max(top, joined[g * pitch]);
+        for (uint g = 0u; g < GROUPS; g++)
+            sum += joined[g * pitch + 1u] * exp2(joined[g * pitch] - top);
+        uint to = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits + part) * DIM;
+        for (uint e = i; e < DIM; e += gl_WorkGroupSize.x) {
+            float v = 0.0;
+            for (uint g = 0u; g < GROUPS; g++)
+                v += joined[g * pitch + 2u + e] * exp2(joined[g * pitch] - top);
+            if (!alone)
+                parts[to + e] = v;
+            else
+                out1[token * P.ldo + (h0 + r) * DIM + e] = sum != 0.0 ? v / sum : 0.0;
+        }
+        if (!alone && i == 0u) {
+            uint at = scale_at(h0 + r) + 2u * part;
+            parts[at] = top;
+            parts[at + 1u] = sum;
+        }
+    }
+    if (alone)
+        return;
+    memoryBarrierBuffer();
+    barrier();
+    uint slot = gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y;
+    if (i == 0u)
+        is_last = atomicAdd(arrivals[slot], 1u) == live_parts - 1u;
+    barrier();
+    if (!is_last)
+        return;
+    memoryBarrierBuffer();
+    join_parts(i, token, h0, heads, live_parts);
+    if (i == 0u)
+        arrivals[slot] = 0u; // for the next run
+}
