@@ -87,7 +87,7 @@ static void test_few(void **state)
 
 /* ---- lengths ---------------------------------------------------------------------------------------------------------- */
 
-/* An attention of `keys` raw rows, recorded and not run: the longest of its submissions by the pace's own word. */
+/* Append and attention of `keys` raw rows, recorded and not run: the longest of its submissions by the pace's own word. */
 static double longest(double flops, int64_t keys, int32_t n_tokens, int *n_cmds)
 {
     pith_vk_physical p = physical;
@@ -102,6 +102,7 @@ static double longest(double flops, int64_t keys, int32_t n_tokens, int *n_cmds)
     assert_true(pith_kv_layout_fill(&l));
     pith_graph g;
     float zeros[64 * 40] = {0};
+    double freq[32] = {0};
     const int32_t ld = (n_head + 2 * n_kv) * dim;
     pith_weight_desc weight = {PITH_WEIGHT_LOOKUP, 1, {{"qkv", PITH_DTYPE_F32, 1, ld, zeros}}};
     pith_graph_init(&g, &weight, 1);
@@ -109,14 +110,23 @@ static double longest(double flops, int64_t keys, int32_t n_tokens, int *n_cmds)
     int32_t qkv = pith_graph_value(&g, "qkv", PITH_DTYPE_F32, PITH_ROWS_TOKENS, ld);
     pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = qkv, .layer = -1};
     assert_ok(pith_graph_add(&g, &node));
+    node = (pith_node){.op = PITH_OP_KV_APPEND, .src = qkv, .dst = pith_graph_alias(&g, "turned", qkv), .layer = 0};
+    qkv = node.dst;
+    node.u.append.n_head = n_head;
+    node.u.append.q_norm = node.u.append.k_norm = -1;
+    node.u.append.scale = 0.125f;
+    node.u.append.rope = (pith_rope){freq, 1, dim, true};
+    node.u.append.layout = &l;
+    assert_ok(pith_graph_add(&g, &node));
     int32_t out = pith_graph_value(&g, "out", PITH_DTYPE_F32, PITH_ROWS_TOKENS, n_head * dim);
     node = (pith_node){.op = PITH_OP_ATTEND, .src = qkv, .dst = out, .layer = 0};
     node.u.attend.n_head = n_head;
     node.u.attend.scale = 0.125f;
     node.u.attend.layout = &l;
     node.u.attend.n_segments = 1;
-    node.u.attend.segments[0] = (pith_segment){.source = PITH_SEGMENT_RAW, .lo = pith_bound_const(0), .hi = {.max = keys, .mul = 1, .group = 1}};
+    node.u.attend.segments[0] = (pith_segment){.source = PITH_SEGMENT_RAW, .lo = pith_bound_const(0), .hi = {.max = INT64_MAX, .mul = 1, .group = 1}};
     assert_ok(pith_graph_add(&g, &node));
+    assert_true(pith_vk_step_fits(&pith_vk_of(vk)->device, &g, 1)); /* one token: as one node, in as many dispatches */
     pith_plan plan;
     pith_weight_store *store;
     pith_exec *exec;
