@@ -81,23 +81,40 @@ void value_oct(uint kv, int t, uint j, out vec4 a, out vec4 b)
 #define FREQ(pair) table[P.freqs + (pair)]
 #include "lib/core.glsl"
 
+const uint PAIRS = (DIM / 2u + LANES - 1u) / LANES; // of a lane
+vec2 turn[PAIRS];                                     // the lane's rotations
+vec4 fetched_a, fetched_b;                            // eight elements of the group's first vector
+
+// Vector `item` of: query heads from h0 on, the token's key, its value.
+uint vector_at(uint lane, uint kv, uint h0, uint n, uint item)
+{
+    uint head = item < n ? h0 + item : uint(A.n_head) + min(item - n, 1u) * uint(A.n_kv) + kv;
+    return head * (DIM / 4u) + 2u * min(lane, DIM / 8u - 1u);
+}
+
+// What vectors_load begins with, on its way.
+void vectors_fetch(uint lane, uint group, uint kv, uint h0, uint n)
+{
+    uint last = max(uint(A.n_rot) / 2u, 1u) - 1u, at = vector_at(lane, kv, h0, n, group);
+    [[unroll]] for (uint k = 0u; k < PAIRS; k++)
+        turn[k] = bases[P.bases + min(lane + k * LANES, last)];
+    fetched_a = q4[at];
+    fetched_b = q4[at + 1u];
+}
+
 // Query heads [h0, h0 + n) into vecs, norms and rotation applied; `own`: the token's key and value too.
 void vectors_load(uint lane, uint group, uint kv, uint h0, uint n, bool own)
 {
-    const uint PAIRS = (DIM / 2u + LANES - 1u) / LANES; // of a lane
     uint pairs = uint(A.n_rot) / 2u, items = n + (own ? 2u : 0u);
-    vec2 turn[PAIRS];
-    [[unroll]] for (uint k = 0u; k < PAIRS; k++)
-        turn[k] = bases[P.bases + min(lane + k * LANES, max(pairs, 1u) - 1u)];
     for (uint first = 0u; first < items; first += GROUPS) { // the same number of turns for all
         uint item = first + group, which = item < n ? 0u : item - n + 1u; // q, k, v
         bool live = item < items && lane * 8u < DIM;
-        uint head = which == 0u ? h0 + item : uint(A.n_head) + (which - 1u) * uint(A.n_kv) + kv;
         uint v = which == 0u ? item : which == 1u ? OWN_K : OWN_V;
-        vec4 a = vec4(0), b = vec4(0);
-        if (live) {
-            a = q4[head * (DIM / 4u) + 2u * lane];
-            b = q4[head * (DIM / 4u) + 2u * lane + 1u];
+        vec4 a = live ? fetched_a : vec4(0), b = live ? fetched_b : vec4(0);
+        if (first > 0u && live) {
+            uint at = vector_at(lane, kv, h0, n, item);
+            a = q4[at];
+            b = q4[at + 1u];
         }
         if (Q_NORM || K_NORM) {
             float rms = inversesqrt(lanes_sum(dot(a, a) + dot(b, b)) / float(DIM) + A.eps);
@@ -162,6 +179,7 @@ void append_cores(uint lane, uint group, uint kv, uint share)
             mean[k] = 0.0;
         for (uint h = 0u; h < count; h += ROWS) {
             uint heads = min(ROWS, count - h);
+            vectors_fetch(lane, group, kv, kv * share + c + h, heads);
             vectors_load(lane, group, kv, kv * share + c + h, heads, false);
             [[unroll]] for (uint k = 0u; k < MINE; k++)
                 for (uint r = 0u; r < heads; r++)
@@ -183,6 +201,7 @@ void main()
     uint kv = gl_WorkGroupID.y / blocks, in_share = gl_WorkGroupID.y % blocks * P.heads;
     uint h0 = kv * share + in_share, heads = min(P.heads, share - in_share);
     bool appends = part == P.splits, begins = part == 0u, live = lane * 8u < DIM;
+    vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
     int total = segments_see(i, S.pos0, true), size = part_size(total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
     if (appends ? in_share != 0u : part >= live_parts)

@@ -197,9 +197,10 @@ double pith_vk_attend_flop(const pith_node *node)
  * device takes them in several dispatches; always as many, whatever is known of its pace: results stay the same. */
 static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32_t *fill)
 {
-    uint32_t blocks;
-    pith_vk_attend_heads(node, &blocks);
-    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = 4 * d->cores / have; /* a remainder would be a wave of its own */
+    /* Workgroups that a core of a large card holds at once, by their registers (96, 128, 168). A remainder would be a wave
+     * of its own. */
+    uint32_t blocks, heads = pith_vk_attend_heads(node, &blocks), per_core = heads == 1 ? 5 : heads == 2 ? 4 : 3;
+    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = per_core * d->cores / have;
     *fill = n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
     double times = keys_most(node) / ((double)PART_KEYS * *fill);
     uint32_t most = SPLITS_MAX / *fill;
@@ -291,7 +292,7 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.spec[3] = lanes;
     call.spec[4] = rows;
     call.spec[5] = push.splits > 1;
-    call.spec[6] = rows <= 2 ? 4 : 2; /* keys at a time: loads in flight against registers */
+    call.spec[6] = PITH_VK_ATTEND_FEW_KEYS;
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
     call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
     call.push = &push;

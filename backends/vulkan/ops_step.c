@@ -74,7 +74,7 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
     struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = heads, .splits = cut.splits,
                                      .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
     pith_vk_call call = {.variant = PITH_SPV_ATTN_STEP,
-                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, cut.splits > 1, rows <= 2 ? 4 : 2, group,
+                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, cut.splits > 1, PITH_VK_ATTEND_FEW_KEYS, group,
                                   append->u.append.q_norm >= 0, append->u.append.k_norm >= 0},
                          .bind = {pith_vk_bind_value(rec, append->src, false), pith_vk_bind_value(rec, attend->dst, true), pith_vk_bind_state(rec),
                                   {table.buffer, table.offset, e->tables.bytes - table.offset, false}},

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#define SPIN_NS 200000        /* before sleeping: a decode step is shorter than waking up is sure */
+#define SPIN_NS 200000        /* before sleeping: work may end sooner than waking up is sure */
+#define USUAL_MAX_NS 50000000 /* waits that are learnt from: a token, not a chunk of a prompt */
 #define SECOND_NS 1000000000ull
 #define WORRY_NS (10 * SECOND_NS) /* ten times what a submission may take */
 #define CMDS_MAX 128
@@ -97,6 +98,37 @@ static pith_status sleep_for(pith_vk_queue *q, uint64_t value)
     }
 }
 
+/* Asks until `value` is done or `until` (ns after `begin`) has passed; *now: what is done. */
+static pith_status spin_for(pith_vk_queue *q, uint64_t value, uint64_t begin, uint64_t until, uint64_t *now)
+{
+    const pith_vk_device *d = q->device;
+    do {
+        PITH_TRY(check(q, d->fn.vkGetSemaphoreCounterValue(d->handle, q->timeline, now), "asking for progress"));
+    } while (*now < value && pith_os_now_ns() - begin < until);
+    return PITH_OK;
+}
+
+/* Tokens take about the same time, and waking up takes 50 us that the device then idles: sleep for most of what the last
+ * ones took and ask for the rest, 1.2 % of a 7B model's token on an H200, without a core that asks all the time. */
+static pith_status doze_for(pith_vk_queue *q, uint64_t value, uint64_t begin, uint64_t *now)
+{
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, .semaphoreCount = 1, .pSemaphores = &q->timeline,
+                                      .pValues = &value};
+    uint64_t until = q->usual_ns / 8 * 7, elapsed = pith_os_now_ns() - begin;
+    if (elapsed < until) {
+        VkResult result = q->device->fn.vkWaitSemaphores(q->device->handle, &info, until - elapsed);
+        if (result != VK_TIMEOUT)
+            PITH_TRY(check(q, result, "waiting for the device"));
+    }
+    return spin_for(q, value, begin, q->usual_ns / 4 * 5, now);
+}
+
+static void usual_learn(pith_vk_queue *q, uint64_t ns)
+{
+    if (ns > SPIN_NS && ns < USUAL_MAX_NS)
+        q->usual_ns = !q->usual_ns || ns < q->usual_ns ? ns : q->usual_ns + (ns - q->usual_ns) / 16;
+}
+
 pith_status pith_vk_queue_wait(pith_vk_queue *q, uint64_t value)
 {
     const pith_vk_device *d = q->device;
@@ -106,13 +138,14 @@ pith_status pith_vk_queue_wait(pith_vk_queue *q, uint64_t value)
         return pith_vk_queue_lose(q, q->reason);
     uint64_t begin = pith_os_now_ns(), now = 0;
     bool spin = d->physical.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU;
-    do {
-        PITH_TRY(check(q, d->fn.vkGetSemaphoreCounterValue(d->handle, q->timeline, &now), "asking for progress"));
-    } while (now < value && spin && pith_os_now_ns() - begin < SPIN_NS);
+    PITH_TRY(spin_for(q, value, begin, spin ? SPIN_NS : 0, &now));
+    if (now < value && spin && q->usual_ns)
+        PITH_TRY(doze_for(q, value, begin, &now));
     if (now < value) {
         PITH_TRY(sleep_for(q, value));
         now = value;
     }
+    usual_learn(q, pith_os_now_ns() - begin);
     q->done = now;
     return PITH_OK;
 }

@@ -13,6 +13,7 @@ typedef struct pith_vk_queue {
     bool lost;
     char reason[160];         /* why */
     uint64_t patience_ns;     /* without progress until the device counts as hung */
+    uint64_t usual_ns;        /* what recent waits of a few milliseconds took; 0: none yet */
 } pith_vk_queue;
 
 /* patience_ns 0: one minute, ten for software. */

@@ -157,6 +157,16 @@ bool pith_vk_has_half_vectors(const pith_vk_device *d)
     return (d->caps & PITH_VK_CAP(HALF)) && d->physical.subgroup >= 8 && !(text && strcmp(text, "0") == 0);
 }
 
+/* Workgroups as few as the rounds need that a full device takes, and the share of the device's time that they fill: the
+ * rows of all over those of the busiest core, times the cores. */
+static double vector_spread(const pith_vk_device *d, uint32_t rows, uint32_t per_core, pith_vk_vector *v)
+{
+    uint32_t block = v->invocations / v->lanes * v->rows, blocks = (rows + block - 1) / block, most_groups = per_core * d->cores;
+    uint32_t rounds = (blocks + most_groups - 1) / most_groups;
+    v->workgroups = (blocks + rounds - 1) / rounds;
+    return (double)rows / ((double)((v->workgroups + d->cores - 1) / d->cores) * rounds * block * d->cores);
+}
+
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)
 {
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
@@ -165,6 +175,14 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
     while (v.invocations > l->maxComputeWorkGroupInvocations || v.invocations > l->maxComputeWorkGroupSize[0])
         v.invocations /= 2;
     v.invocations = v.invocations < subgroup ? subgroup : v.invocations;
+    /* Half the size where that leaves fewer cores waiting: 12288 rows on 132 cores take two rounds of 192 workgroups, or of
+     * 384, three to a core. */
+    pith_vk_vector half = v;
+    half.invocations /= 2;
+    if (half.invocations >= subgroup && half.invocations >= 256 && vector_spread(d, rows, 3, &half) > 1.1 * vector_spread(d, rows, 2, &v)) {
+        v = half;
+        per_core = 3;
+    }
     const char *text = getenv("PITH_VK_HALF");
     uint32_t asked;
     if (text && sscanf(text, "%u,%u,%u", &size, &n, &asked) == 3 && power_of_two(size) && size >= subgroup && size <= l->maxComputeWorkGroupSize[0] &&
@@ -177,9 +195,6 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
     v.stage = units < most ? units : most - most % v.lanes;
     uint32_t pieces = (v.stage * 8 + v.invocations - 1) / v.invocations;
     v.depth = pieces < 8 ? pieces : 8;
-    /* As few rounds as a full device needs, and then no more workgroups than these rounds need. */
-    uint32_t blocks = (rows + v.invocations / v.lanes * v.rows - 1) / (v.invocations / v.lanes * v.rows), most_groups = per_core * d->cores;
-    uint32_t rounds = (blocks + most_groups - 1) / most_groups;
-    v.workgroups = (blocks + rounds - 1) / rounds;
+    (void)vector_spread(d, rows, per_core, &v);
     return v;
 }

@@ -42,7 +42,8 @@ pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows
 bool pith_vk_has_half_vectors(const pith_vk_device *device);
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
 
-#define PITH_VK_ATTEND_KEYS 32 /* keys at a time in attn_matrix.comp */
+#define PITH_VK_ATTEND_FEW_KEYS 2 /* keys at a time of a group of lanes in attn_split.comp, attn_step.comp; as many on their way */
+#define PITH_VK_ATTEND_KEYS 32     /* keys at a time in attn_matrix.comp */
 /* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
  * PITH_VK_ATTEND=n in the environment: at most n. */
 uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);

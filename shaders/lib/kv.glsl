@@ -5,27 +5,49 @@
 #define KV_ACCESS readonly
 #endif
 
+// Eight elements as they are stored: loading and converting are apart, so that loads of many rows are in flight together.
+// f32: the bits; f16: pairs in lo; q8_0: lo = codes, the word that holds the scale, the scale's index.
+struct KvOct {
+    uvec4 lo, hi;
+};
+
+void oct_floats(KvOct o, out vec4 a, out vec4 b)
+{
+    if (KV_TYPE == 0u) {
+        a = uintBitsToFloat(o.lo);
+        b = uintBitsToFloat(o.hi);
+    } else if (KV_TYPE == 1u) {
+        a = quad_floats(o.lo.xy);
+        b = quad_floats(o.lo.zw);
+    } else {
+        float d = half_at(o.lo.z, o.lo.w);
+        a = d * bytes_s8(o.lo.x);
+        b = d * bytes_s8(o.lo.y);
+    }
+}
+
 #define KV_WINDOW(name, at, plane)                                                              \
     layout(std430, binding = at) KV_ACCESS buffer name##1_ { uint name##1[]; };                 \
     layout(std430, binding = at) KV_ACCESS buffer name##2_ { uvec2 name##2[]; };                \
     layout(std430, binding = at) KV_ACCESS buffer name##4_ { uvec4 name##4[]; };                \
-    void name##_oct(uint head, uint row, uint j, out vec4 a, out vec4 b)                        \
+    KvOct name##_load(uint head, uint row, uint j)                                              \
     {                                                                                           \
+        KvOct o = KvOct(uvec4(0), uvec4(0));                                                    \
         uint w = plane.base + head * plane.head + row * plane.row;                              \
         if (KV_TYPE == 0u) {                                                                    \
-            a = uintBitsToFloat(name##4[w / 4u + 2u * j]);                                      \
-            b = uintBitsToFloat(name##4[w / 4u + 2u * j + 1u]);                                 \
+            o.lo = name##4[w / 4u + 2u * j];                                                    \
+            o.hi = name##4[w / 4u + 2u * j + 1u];                                               \
         } else if (KV_TYPE == 1u) {                                                             \
-            uvec4 v = name##4[w / 4u + j];                                                      \
-            a = quad_floats(v.xy);                                                              \
-            b = quad_floats(v.zw);                                                              \
+            o.lo = name##4[w / 4u + j];                                                         \
         } else {                                                                                \
-            uvec2 v = name##2[w / 2u + j];                                                      \
-            uint s = plane.scale + head * plane.scale_head + row * (uint(A.head_dim) / 32u) + j / 4u; \
-            float d = half_at(name##1[s >> 1], s);                                              \
-            a = d * (bytes_u8(v.x ^ 0x80808080u) - 128.0);                                      \
-            b = d * (bytes_u8(v.y ^ 0x80808080u) - 128.0);                                      \
+            uint s = plane.scale + head * plane.scale_head + row * (uint(A.head_dim) / 32u) + j / 4u;\
+            o.lo = uvec4(name##2[w / 2u + j], name##1[s >> 1], s);                              \
         }                                                                                       \
+        return o;                                                                               \
+    }                                                                                           \
+    void name##_oct(uint head, uint row, uint j, out vec4 a, out vec4 b)                        \
+    {                                                                                           \
+        oct_floats(name##_load(head, row, j), a, b);                                            \
     }
 
 KV_WINDOW(raw_k, KV_BINDING, A.raw_k)

@@ -47,62 +47,29 @@ void rows_clear()
     }
 }
 
+#define WALK walk_cores
+#define WALK_K core_k_load
+#define WALK_V core_v_load
+#define WALK_ROW(key) uint(key)
+#include "walk.glsl"
+#define WALK walk_raw
+#define WALK_K raw_k_load
+#define WALK_V raw_v_load
+#define WALK_ROW(key) raw_row(key, S.raw_base[A.kv_class])
+#include "walk.glsl"
+
 // Keys [begin, end) of all that is seen.
 void rows_walk(uint lane, uint group, uint kv, uint core_head, int begin, int end)
 {
-    bool live = lane * 8u < DIM;
-    int base = S.raw_base[A.kv_class];
     int before = 0; // keys of the segments done
     for (uint s = 0u; s < uint(A.n_segments); s++) {
         ivec4 b = seen[s];
-        int n = b.y, from = max(begin - before, 0), to = min(end - before, n);
-        bool core = b.z != 0, bias = b.w != 0;
-        // Every invocation makes the same number of turns: reductions may hold barriers.
-        for (int at = from; at < to; at += int(GROUPS * KEYS)) {
-            vec4 ka[KEYS], kb[KEYS], va[KEYS], vb[KEYS];
-            float extra[KEYS];
-            bool sees[KEYS];
-            [[unroll]] for (uint k = 0u; k < KEYS; k++) {
-                int index = at + int(k * GROUPS + group);
-                sees[k] = index < to;
-                int key = b.x + min(index, to - 1);
-                uint row = core ? uint(key) : raw_row(key, base);
-                ka[k] = kb[k] = va[k] = vb[k] = vec4(0);
-                if (live) {
-                    if (core) {
-                        core_k_oct(core_head, row, lane, ka[k], kb[k]);
-                        core_v_oct(core_head, row, lane, va[k], vb[k]);
-                    } else {
-                        raw_k_oct(kv, row, lane, ka[k], kb[k]);
-                        raw_v_oct(kv, row, lane, va[k], vb[k]);
-                    }
-                }
-                extra[k] = 0.0;
-                if (bias) {
-                    uint w = A.bias_base + core_head * A.bias_head + uint(key);
-                    extra[k] = half_at(core_v1[w >> 1], w) * LOG2E;
-                }
-            }
-            [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-                float z[KEYS], top = m[r];
-                [[unroll]] for (uint k = 0u; k < KEYS; k++) {
-                    z[k] = lanes_sum(dot(qa[r], ka[k]) + dot(qb[r], kb[k])) + extra[k];
-                    top = sees[k] ? max(top, z[k]) : top;
-                }
-                float factor = exp2(m[r] - top);
-                m[r] = top;
-                l[r] *= factor;
-                oa[r] *= factor;
-                ob[r] *= factor;
-                [[unroll]] for (uint k = 0u; k < KEYS; k++) {
-                    float p = sees[k] ? exp2(z[k] - top) : 0.0;
-                    l[r] += p;
-                    oa[r] += p * va[k];
-                    ob[r] += p * vb[k];
-                }
-            }
-        }
-        before += n;
+        int from = max(begin - before, 0), to = min(end - before, b.y);
+        if (b.z != 0)
+            walk_cores(lane, group, core_head, b.x, from, to, b.w != 0);
+        else
+            walk_raw(lane, group, kv, b.x, from, to, b.w != 0);
+        before += b.y;
     }
 }
 
@@ -113,9 +80,21 @@ uint scale_at(uint head)
     return rows * P.splits * DIM + 2u * (gl_WorkGroupID.z * uint(A.n_head) + head) * P.splits;
 }
 
+// Four elements of four parts from part `p` on, `apart` parts apart; beyond the last part: the last.
+#define PARTS_LOAD(o, from, p, apart, n)                                          \
+    [[unroll]] for (uint b = 0u; b < 4u; b++)                                     \
+        o[b] = parts4[(from) + min((p) + b * (apart), (n) - 1u) * (DIM / 4u)];
+
 // The parts of this token and block of heads, all written: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
 void join_parts(uint i, uint token, uint h0, uint heads, uint n)
 {
+    // Four elements an invocation; where these are few, several invocations share the parts.
+    uint items = heads * DIM / 4u, sharing = max(gl_WorkGroupSize.x / items, 1u);
+    uint item = sharing > 1u ? i % items : i, slot = sharing > 1u ? min(i / items, sharing - 1u) : 0u;
+    uint origin = (gl_WorkGroupID.z * uint(A.n_head) + h0) * P.splits * (DIM / 4u);
+    vec4 o[4]; // the first, on their way while their weights are found
+#define ITEM_AT(item) (origin + min(item, items - 1u) / (DIM / 4u) * P.splits * (DIM / 4u) + (item) % (DIM / 4u))
+    PARTS_LOAD(o, ITEM_AT(item), slot, sharing, n)
     for (uint k = i; k < heads * n; k += gl_WorkGroupSize.x) {
         uint at = scale_at(h0 + k / n) + 2u * (k % n);
         joined[k] = parts[at];
@@ -135,18 +114,16 @@ void join_parts(uint i, uint token, uint h0, uint heads, uint n)
         joined[MOST + k] *= weight[t];
     }
     barrier();
-    // Four elements an invocation; where these are few, several invocations share the parts.
-    uint items = heads * DIM / 4u, sharing = max(gl_WorkGroupSize.x / items, 1u);
     for (uint first = 0u; first < items; first += gl_WorkGroupSize.x) { // the same number of turns for all
-        uint item = sharing > 1u ? i % items : first + i, slot = sharing > 1u ? i / items : 0u;
-        uint r = min(item, items - 1u) / (DIM / 4u), e = item % (DIM / 4u);
+        if (sharing == 1u)
+            item = first + i;
+        uint r = min(item, items - 1u) / (DIM / 4u);
         vec4 v = vec4(0);
-        if (item < items && slot < sharing) {
-            uint from = ((gl_WorkGroupID.z * uint(A.n_head) + h0 + r) * P.splits) * (DIM / 4u) + e;
+        if (item < items && i < sharing * items) {
             for (uint p = slot; p < n; p += 4u * sharing) {
-                vec4 o[4];
-                [[unroll]] for (uint b = 0u; b < 4u; b++)
-                    o[b] = parts4[from + min(p + b * sharing, n - 1u) * (DIM / 4u)];
+                if (first > 0u || p > slot) {
+                    PARTS_LOAD(o, ITEM_AT(item), p, sharing, n)
+                }
                 [[unroll]] for (uint b = 0u; b < 4u; b++)
                     v += p + b * sharing < n ? joined[r * n + p + b * sharing] * o[b] : vec4(0);
             }
@@ -154,10 +131,10 @@ void join_parts(uint i, uint token, uint h0, uint heads, uint n)
         if (sharing > 1u) {
             sums[i] = v;
             barrier();
-            for (uint b = 1u; slot == 0u && b < sharing; b++)
+            for (uint b = 1u; i < items && b < sharing; b++)
                 v += sums[b * items + item];
         }
-        if (item < items && slot == 0u) {
+        if (item < items && (sharing == 1u || i < items)) {
             float sum = 0.0;
             for (uint p = 0u; p < n; p++)
                 sum += joined[MOST + r * n + p];
