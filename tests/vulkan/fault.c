@@ -100,6 +100,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL module(VkDevice d, const VkShaderModuleCre
         mine.codeSize = pith_vk_spv[fault.by].bytes;
     }
     uint32_t *code = NULL;
+    for (int i = 0; i < PITH_SPV_COUNT; i++)
+        fault.made[i] = fault.made[i] || info->pCode == pith_vk_spv[i].code;
     if (fault.from != fault.to && info->pCode == pith_vk_spv[fault.bend].code)
         mine.pCode = code = bent(&pith_vk_spv[fault.bend], (uint32_t)fault.from, (uint32_t)fault.to);
     VkResult result = real.vkCreateShaderModule(d, &mine, a, out);

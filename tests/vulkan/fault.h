@@ -21,6 +21,7 @@ typedef struct vk_fault {
     /* seen */
     int n_alloc, n_create, n_submit;
     int alive;          /* allocations not freed */
+    bool made[PITH_SPV_COUNT]; /* modules */
     uint64_t now[2], peak; /* bytes in the two heaps */
 } vk_fault;
 
