@@ -58,7 +58,7 @@ bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t
         return false;
     return append->u.append.layout == attend->u.attend.layout && append->u.append.scale == attend->u.attend.scale &&
            append->u.append.n_head == attend->u.attend.n_head && append->u.append.kv_class == attend->u.attend.kv_class &&
-           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(SUBGROUP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
+           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(STEP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
            shared_bytes(append, pith_vk_attend_heads(attend, &blocks)) <= d->shared_bytes;
 }
 
