@@ -7,6 +7,8 @@
 // hold), so that the round trip through shared memory that a rescaling takes is rare.
 // Grid: x = tile of tokens, latest first; y = block of query heads.
 // Bindings: 0 q (front of qkv) [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V.
+// With RANGES a dispatch reads one range of the keys; between them what a workgroup has waits in binding 8, vectors of
+//           four: [workgroup][subgroup][o, matrix by matrix; then {m, l} of each lane, pass by pass].
 // A lane holds a stretch of one row's logits as vectors of four: they are read from shared memory once.
 // Shared memory: 4 BC (E + 8) bytes, and per subgroup 16 (BC + 4) floats, 16 (BC + 8) halves, 16 floats; BC floats.
 // Matches pith_cpu_attend.
@@ -36,6 +38,9 @@ layout(std430, binding = 0) readonly buffer Q { vec4 q4[]; };
 layout(std430, binding = 1) writeonly buffer Out { float out1[]; };
 layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
 layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
+#ifdef RANGES
+layout(std430, binding = 8) buffer Kept { vec4 kept4[]; };
+#endif
 #define KV_BINDING 4
 #include "lib/kv.glsl"
 #include "lib/segment.glsl"
@@ -176,6 +181,24 @@ void main()
         l[p] = 0.0;
     }
     bool empty = true; // results are still zero: rescaling them changes nothing
+#ifdef RANGES
+    uint kept = ((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * SUBS + sub) * (4u * DIM + SIZE * PASSES);
+    uint kept_ml = kept + 4u * DIM + lane;
+    ivec2 cut = range_blocks(p0, p1, int(BC));
+    int before = 0;
+    if (cut.x == cut.y && P.range > 0u && P.range + 1u < P.ranges)
+        return; // what waits stays as it is
+    if (P.range > 0u) {
+        [[unroll]] for (uint f = 0u; f < RF * OF; f++)
+            coopMatLoad(o[f], kept4, kept + f * (TM * TN / 4u), TN / 4u, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint p = 0u; p < PASSES; p++) {
+            vec2 v = kept4[kept_ml + p * SIZE].xy;
+            m[p] = v.x;
+            l[p] = v.y;
+        }
+        empty = false;
+    }
+#endif
 
     for (uint s = 0u; s < uint(A.n_segments); s++) {
         ivec2 all = segment_union(s, p0, p1);
@@ -186,6 +209,9 @@ void main()
             mine[p] = segment_of(s, p0 + int(min((r0 + p * RPP + own) / heads, uint(n_tok) - 1u)));
         bool core = A.segments[s].core != 0, bias = core && A.segments[s].bias != 0;
         next_bias = 0.0;
+#ifdef RANGES
+        all = range_keys(all, int(BC), cut, before);
+#endif
         if (all.x < all.y)
             fetch(core, bias, all.x, min(int(BC), all.y - all.x));
         for (int first = all.x; first < all.y; first += int(BC)) {
@@ -282,6 +308,15 @@ void main()
             }
         }
     }
+#ifdef RANGES
+    if (P.range + 1u < P.ranges) {
+        [[unroll]] for (uint f = 0u; f < RF * OF; f++)
+            coopMatStore(o[f], kept4, kept + f * (TM * TN / 4u), TN / 4u, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint p = 0u; p < PASSES; p++)
+            kept4[kept_ml + p * SIZE] = vec4(m[p], l[p], 0, 0);
+        return;
+    }
+#endif
     [[unroll]] for (uint p = 0u; p < PASSES; p++)
         if (part == 0u)
             fs[sub * 16u + p * RPP + own] = l[p] != 0.0 ? 1.0 / l[p] : 0.0;

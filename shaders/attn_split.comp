@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: MIT
 // Attention of one token, or a few: the keys are cut into parts for parallelism (lib/split.glsl). Rows = query heads that
 // share the KV head. Few keys make few parts: the other workgroups end at once, and a single part is the result.
-// Grid: x = part, y = block of query heads, z = token.
+// Grid: x = part, from P.split0 on (several dispatches may share the parts; who finishes last joins), y = block of query
+// heads, z = token.
 // Bindings: 0 q [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V;
 //           8 parts: o [token][head][part][E], then {m, l} [token][head][part]; 9 arrivals: [token][block] counters, zero between runs.
 // Shared memory: the larger of (WG / LANES) * (E + 2) and 1024 floats, 4 floats per invocation, beside it one float per
@@ -51,11 +52,12 @@ void main()
         qb[r] = live ? q4[at + 1u] * (A.scale * LOG2E) : vec4(0);
     }
     int total = segments_see(i, S.pos0 + int(token), false), size = part_size(total);
-    int begin = int(gl_WorkGroupID.x) * size, end = min(begin + size, total);
+    uint part = gl_WorkGroupID.x + P.split0;
+    int begin = int(part) * size, end = min(begin + size, total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
-    if (gl_WorkGroupID.x >= live_parts)
+    if (part >= live_parts)
         return;
     rows_clear();
     rows_walk(lane, group, kv, A.core_heads != A.n_kv ? h0 : kv, begin, end);
-    rows_store(i, token, h0, heads, gl_WorkGroupID.x, live_parts);
+    rows_store(i, token, h0, heads, part, live_parts);
 }

@@ -3,13 +3,13 @@
 // Append and attention of one token as one dispatch: what append.comp and attn_split.comp do, without the wait between
 // them. Nothing that the append writes is read here:
 //
-//   parts        workgroups x < splits turn the queries that they need themselves; the token's own key and value, as the
+//   parts        workgroups of part < splits turn the queries that they need themselves; the token's own key and value, as the
 //                store will hold them, come from shared memory: the first part begins with them
-//   the append   workgroup x = splits of the KV head's first block writes the rows and, where the token completes a
+//   the append   the workgroup of part = splits of the KV head's first block writes the rows and, where the token completes a
 //                group, its cores, which no query of this step sees
 //
 // The values q and k of the product stay as they came. Eligible: backends/vulkan/ops_step.c.
-// Grid: x = part, the append behind them; y = block of query heads.
+// Grid: x = part, from P.split0 on, the append behind them; y = block of query heads.
 // Bindings: 0 qkv [ld]; 1 result; 2 state, at P.bases the rotation of pos0 [n_rot/2]{cos, sin}; 3 arguments, at P.freqs
 //           the frequencies; 4..7 raw K, raw V, core K, core V; 8, 9 parts and arrivals: attn_split.comp; 10, 11 norms of q, k.
 // Shared memory: (ROWS + 2) DIM floats, GROUP_MAX logits, beside that of attn_split.comp. LANES lie in a subgroup.
@@ -196,7 +196,7 @@ void append_cores(uint lane, uint group, uint kv, uint share)
 
 void main()
 {
-    uint i = lane_index(), lane = i % LANES, group = i / LANES, part = gl_WorkGroupID.x;
+    uint i = lane_index(), lane = i % LANES, group = i / LANES, part = gl_WorkGroupID.x + P.split0;
     uint share = uint(A.n_head / A.n_kv), blocks = (share + P.heads - 1u) / P.heads;
     uint kv = gl_WorkGroupID.y / blocks, in_share = gl_WorkGroupID.y % blocks * P.heads;
     uint h0 = kv * share + in_share, heads = min(P.heads, share - in_share);

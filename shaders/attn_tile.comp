@@ -4,6 +4,8 @@
 // KV head x token, so that a key is read once for all heads that share it. No mask exists: bounds are formulas.
 // Grid: x = tile of tokens, latest first (they have the most keys); y = block of query heads.
 // Bindings: 0 q (front of qkv) [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V.
+// With RANGES a dispatch reads one range of the keys; between them an invocation's sums wait in binding 8:
+//           [workgroup][{m, l}, then o of both rows, chunk by chunk][invocation] vectors of four.
 // 128 invocations, 8 for each pair of rows. Shared memory: 12.6 KiB. Matches pith_cpu_attend.
 #include "lib/types.glsl"
 #include "push/attn.h"
@@ -18,6 +20,9 @@ layout(std430, binding = 0) readonly buffer Q { vec4 q4[]; };
 layout(std430, binding = 1) writeonly buffer Out { vec4 out4[]; };
 layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
 layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
+#ifdef RANGES
+layout(std430, binding = 8) buffer Kept { vec4 kept4[]; };
+#endif
 #define KV_BINDING 4
 #include "lib/kv.glsl"
 #include "lib/segment.glsl"
@@ -92,6 +97,23 @@ void main()
     for (uint k = 0u; k < CHUNKS; k++)
         for (uint c = 0u; c < 4u; c++)
             o[0][k][c] = o[1][k][c] = 0.0;
+#ifdef RANGES
+    uint kept = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * (2u * CHUNKS + 1u) * 128u + i;
+    ivec2 cut = range_blocks(p0, p0 + n_tok - 1, int(BC));
+    int before = 0;
+    if (cut.x == cut.y && P.range > 0u && P.range + 1u < P.ranges)
+        return; // what waits stays as it is
+    if (P.range > 0u) {
+        vec4 v = kept4[kept];
+        m = float[2](v.x, v.y);
+        l = float[2](v.z, v.w);
+        [[unroll]] for (uint k = 0u; k < CHUNKS; k++)
+            [[unroll]] for (uint r = 0u; r < 2u; r++) {
+                v = kept4[kept + (1u + 2u * k + r) * 128u];
+                o[r][k] = float[4](v.x, v.y, v.z, v.w);
+            }
+    }
+#endif
 
     for (uint s = 0u; s < uint(A.n_segments); s++) {
         ivec2 all = segment_union(s, p0, p0 + n_tok - 1);
@@ -99,6 +121,9 @@ void main()
         [[unroll]] for (uint r = 0u; r < 2u; r++)
             own[r] = segment_of(s, p0 + int(min((2u * pair + r) / heads, uint(n_tok) - 1u)));
         bool core = A.segments[s].core != 0;
+#ifdef RANGES
+        all = range_keys(all, int(BC), cut, before);
+#endif
         for (int first = all.x; first < all.y; first += int(BC)) {
             int n = min(int(BC), all.y - first);
             float z[2][4];
@@ -174,6 +199,15 @@ void main()
             }
         }
     }
+#ifdef RANGES
+    if (P.range + 1u < P.ranges) {
+        kept4[kept] = vec4(m[0], m[1], l[0], l[1]);
+        [[unroll]] for (uint k = 0u; k < CHUNKS; k++)
+            [[unroll]] for (uint r = 0u; r < 2u; r++)
+                kept4[kept + (1u + 2u * k + r) * 128u] = vec4(o[r][k][0], o[r][k][1], o[r][k][2], o[r][k][3]);
+        return;
+    }
+#endif
     [[unroll]] for (uint r = 0u; r < 2u; r++) {
         uint row = 2u * pair + r;
         if (row >= rows)

@@ -184,7 +184,7 @@ pith_status pith_vk_backend_create_on(const pith_vk_physical *physical, const pi
     char caps[128];
     pith_vk_caps_describe(vk->device.caps, caps, sizeof caps);
     snprintf(vk->base.describe, sizeof vk->base.describe, "vulkan: %.72s, %.24s %.48s, %.96s", physical->properties.deviceName,
-             physical->driver.driverName, physical->driver.driverInfo, caps);
+             physical->driver.driverName, physical->driver.driverInfo, caps[0] ? caps : "no optional feature");
     pith_vk_describe(physical, vk->device.caps, &vk->base.info);
     *out = &vk->base;
     return PITH_OK;

@@ -102,7 +102,7 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(INTDOT);
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
-    caps |= PITH_VK_CAP(HALF);
+    caps |= PITH_VK_CAP(HALF) | PITH_VK_CAP(STEP);
     /* maintenance4: modules for Vulkan 1.3 give the workgroup's size by constants (LocalSizeId). */
     if (matrix && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
@@ -208,6 +208,8 @@ uint32_t pith_vk_caps_close(uint32_t caps)
 {
     if (!(caps & PITH_VK_CAP(FP16)) || !(caps & PITH_VK_CAP(SUBGROUP)))
         caps &= ~PITH_VK_CAP(HALF);
+    if (!(caps & PITH_VK_CAP(SUBGROUP)))
+        caps &= ~PITH_VK_CAP(STEP);
     if (!(caps & PITH_VK_CAP(FP16)))
         caps &= ~PITH_VK_CAP(COOPMAT);
     return caps;

@@ -14,6 +14,7 @@
     X(INTDOT, "intdot", "packed integer dot products")                                \
     X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
     X(HALF, "half", "mat-vec in halves")                                              \
+    X(STEP, "step", "append and attention of one token in one dispatch")              \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
     X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
     X(TIMESTAMPS, "timestamps", "timestamp queries")

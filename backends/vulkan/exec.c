@@ -270,6 +270,8 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
         queued = 0;
         if (step->cancel && atomic_load_explicit(step->cancel, memory_order_relaxed)) {
             PITH_TRY(pith_vk_queue_wait(queue, queue->submitted)); /* at most one more */
+            /* Between the dispatches of one attention counters are not zero, as the next run expects them. */
+            PITH_TRY(pith_vk_transfer_fill(&e->backend->transfer, &e->arrivals, 0, e->arrivals.bytes, 0));
             return PITH_ERROR_CANCELLED;
         }
     }

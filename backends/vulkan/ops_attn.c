@@ -4,12 +4,16 @@
 #include "tune.h"
 #include "vulkan.h"
 
+#include <math.h>
 #include <string.h>
 
 #define FEW_TOKENS 4       /* tokens that take the split kernel */
 #define TILE_ROWS 32       /* of attn_tile.comp */
 #define SPLIT_ROWS 8       /* most query heads of a workgroup of attn_split.comp */
 #define SPLITS_MAX 64
+#define PART_KEYS 16384    /* keys of a part at most, where SPLITS_MAX allows */
+#define RANGES_MAX 4096    /* times blocks of keys: 32 bits */
+#define KEPT_MAX (4u << 20) /* bytes that tiles keep between ranges, unless a single one needs more */
 #define HEAD_DIM_MAX 256
 #define GROUP_MAX 512      /* logits of a group in shared memory */
 
@@ -177,22 +181,73 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
 
 uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks) { return heads_of(node, SPLIT_ROWS, blocks); }
 
-uint32_t pith_vk_attend_splits(const pith_vk_device *d, const pith_node *node)
+/* Most keys that one query can see, for the length of submissions. */
+static double keys_most(const pith_node *node)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    return (double)l->raw_rows + (double)l->core_rows;
+}
+
+double pith_vk_attend_flop(const pith_node *node)
+{
+    return 4.0 * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node);
+}
+
+/* Parts of the keys of one token: enough workgroups to fill the device, `fill`. More where keys are so many that a slow
+ * device takes them in several dispatches; always as many, whatever is known of its pace: results stay the same. */
+static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32_t *fill)
 {
     /* Workgroups that a core of a large card holds at once, by their registers (96, 128, 168). A remainder would be a wave
      * of its own. */
     uint32_t blocks, heads = pith_vk_attend_heads(node, &blocks), per_core = heads == 1 ? 5 : heads == 2 ? 4 : 3;
     uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = per_core * d->cores / have;
-    return n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
+    *fill = n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
+    double times = keys_most(node) / ((double)PART_KEYS * *fill);
+    uint32_t most = SPLITS_MAX / *fill;
+    return *fill * (times > most ? most : times > 1 ? (uint32_t)ceil(times) : 1);
+}
+
+/* Many tokens as tiles of queries. */
+struct tiling {
+    uint32_t subs;          /* of attn_matrix.comp; 0: attn_tile.comp */
+    uint32_t heads, tokens; /* of a workgroup */
+    uint32_t groups;        /* workgroups of a tile, all heads */
+    uint64_t kept_bytes;    /* what they keep from one range of keys to the next */
+    uint64_t fill;          /* tiles at once where keys are read in ranges: enough to fill the device, bounded by KEPT_MAX */
+    uint32_t ranges_most;
+};
+
+static struct tiling tiling_of(const pith_vk_device *d, const pith_node *node)
+{
+    const pith_kv_layout *l = node->u.attend.layout;
+    struct tiling t = {.subs = l->dtype == PITH_DTYPE_F32 ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim)};
+    uint32_t blocks, rows = t.subs ? 16 * t.subs : TILE_ROWS, size = d->physical.subgroup, dim = (uint32_t)l->head_dim;
+    t.heads = heads_of(node, rows, &blocks);
+    t.tokens = rows / t.heads;
+    t.groups = blocks * (uint32_t)l->n_kv;
+    uint64_t vectors = t.subs ? t.subs * (4 * dim + 16 * (size < 16 ? 1 : size / 16)) : 128 * (2 * ((dim + 31) / 32) + 1);
+    t.kept_bytes = 16 * vectors * t.groups;
+    uint64_t full = div_up(4ull * d->cores, t.groups), room = KEPT_MAX / t.kept_bytes;
+    t.fill = full < room ? full : room ? room : 1;
+    double blocks_most = keys_most(node) / PITH_VK_ATTEND_KEYS;
+    t.ranges_most = blocks_most < 1 ? 1 : blocks_most > RANGES_MAX ? RANGES_MAX : (uint32_t)blocks_most;
+    return t;
 }
 
 void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
 {
+    uint32_t fill;
     uint64_t tokens = (uint64_t)(plan->n_tokens_max < FEW_TOKENS ? plan->n_tokens_max : FEW_TOKENS);
-    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * pith_vk_attend_splits(&b->device, node) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * splits_of(&b->device, node, &fill) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
     uint64_t arrivals = tokens * (uint64_t)node->u.attend.n_head * 4; /* behind the parts, zeroed once */
     s->parts = bytes > s->parts ? bytes : s->parts;
     s->arrivals = arrivals > s->arrivals ? arrivals : s->arrivals;
+    const struct tiling t = tiling_of(&b->device, node);
+    if (plan->n_tokens_max > FEW_TOKENS && t.ranges_most > 1) {
+        uint64_t tiles = div_up((uint64_t)plan->n_tokens_max, t.tokens);
+        bytes = (tiles < t.fill ? tiles : t.fill) * t.kept_bytes;
+        s->parts = bytes > s->parts ? bytes : s->parts;
+    }
 }
 
 static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int32_t index)
@@ -205,14 +260,28 @@ static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int3
     return call;
 }
 
+struct pith_vk_attend_cut pith_vk_attend_cut(const pith_vk_record *rec, const pith_node *node)
+{
+    uint32_t fill, splits = splits_of(&rec->e->backend->device, node, &fill);
+    struct pith_vk_attend_cut cut = {.splits = splits, .parts = splits, .per_part = pith_vk_attend_flop(node) / splits};
+    uint64_t room = pith_vk_record_room(rec, PITH_VK_WORK_FEW, cut.per_part), n = (uint64_t)rec->n;
+    cut.tokens = room / splits < n ? room / splits : n;
+    if (cut.tokens == 0) { /* at best as many parts as fill the device */
+        cut.tokens = 1;
+        cut.parts = room >= fill ? room / fill * fill : room;
+    }
+    return cut;
+}
+
 static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
     uint32_t blocks, lanes = 1, rows = 1;
+    const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, node);
     push.heads = pith_vk_attend_heads(node, &blocks);
     push.tokens = 1;
-    push.splits = pith_vk_attend_splits(d, node);
+    push.splits = cut.splits;
     while (8 * lanes < (uint32_t)l->head_dim)
         lanes *= 2;
     while (rows < push.heads)
@@ -228,55 +297,67 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
     call.push = &push;
     call.push_bytes = sizeof push;
-    call.groups[0] = push.splits;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
-    call.groups[2] = (uint64_t)rec->n;
-    pith_vk_cmd_dispatch(rec->cmd, &call);
+    for (uint64_t token = 0; token < (uint64_t)rec->n; token += cut.tokens)
+        for (uint64_t part = 0; part < cut.splits; part += cut.parts) {
+            call.groups[0] = cut.splits - part < cut.parts ? cut.splits - part : cut.parts;
+            call.groups[2] = (uint64_t)rec->n - token < cut.tokens ? (uint64_t)rec->n - token : cut.tokens;
+            pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, cut.per_part * (double)(call.groups[0] * call.groups[2]));
+            if (rec->status != PITH_OK)
+                return;
+            push.token0 = (uint32_t)token;
+            push.split0 = (uint32_t)part;
+            pith_vk_cmd_dispatch(rec->cmd, &call);
+        }
 }
 
-/* Most keys that one query can see, for the length of submissions. */
-static double keys_most(const pith_node *node)
+/* Tiles of a dispatch, and ranges that their keys are read in: several where a tile would be too long for a submission, or
+ * the few that fit would leave most of the device idle. Ranges and not heads: the device stays as full as it was. */
+static uint64_t step_of(const pith_vk_record *rec, const struct tiling *t, uint64_t tiles, double per_tile, uint32_t *ranges)
 {
-    const pith_kv_layout *l = node->u.attend.layout;
-    return (double)l->raw_rows + (double)l->core_rows;
-}
-
-double pith_vk_attend_flop(const pith_node *node)
-{
-    return 4.0 * (double)node->u.attend.n_head * (double)node->u.attend.layout->head_dim * keys_most(node);
+    double room = pith_vk_record_share(rec, PITH_VK_WORK_ATTEND, per_tile), most = room * t->ranges_most, n;
+    uint64_t step = tiles < t->fill ? tiles : t->fill;
+    *ranges = 1;
+    if (t->ranges_most == 1 || room >= (double)tiles || (room >= 1 && 4 * room >= (double)t->fill))
+        return pith_vk_record_room(rec, PITH_VK_WORK_ATTEND, per_tile);
+    step = most >= (double)step ? step : most >= 1 ? (uint64_t)most : 1;
+    n = ceil((double)step / room);
+    *ranges = n < t->ranges_most ? (uint32_t)n : t->ranges_most;
+    return step;
 }
 
 static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t index, struct pith_vk_push_attend push)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    uint32_t blocks, subs = l->dtype == PITH_DTYPE_F32 ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim);
-    uint32_t rows = subs ? 16 * subs : TILE_ROWS;
-    push.heads = heads_of(node, rows, &blocks);
-    push.tokens = rows / push.heads;
+    const struct tiling t = tiling_of(d, node);
+    double per_tile = pith_vk_attend_flop(node) * t.tokens;
+    uint64_t tiles = div_up((uint64_t)rec->n, t.tokens), step = step_of(rec, &t, tiles, per_tile, &push.ranges);
+    push.heads = t.heads;
+    push.tokens = t.tokens;
     push.splits = 1;
     pith_vk_call call = attend_call(rec, node, index);
-    call.variant = PITH_SPV_ATTN_TILE;
-    if (subs) {
-        const uint32_t spec[] = {subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
+    call.variant = push.ranges > 1 ? PITH_SPV_ATTN_TILE_RANGES : PITH_SPV_ATTN_TILE;
+    if (t.subs) {
+        const uint32_t spec[] = {t.subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, t.subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
                                  d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
-        call.variant = PITH_SPV_ATTN_MATRIX;
+        call.variant = push.ranges > 1 ? PITH_SPV_ATTN_MATRIX_RANGES : PITH_SPV_ATTN_MATRIX;
         memcpy(call.spec, spec, sizeof spec);
     }
+    if (push.ranges > 1)
+        call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
     call.push = &push;
     call.push_bytes = sizeof push;
-    call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
-    /* Many tokens at great depth: several dispatches, so that submissions stay short. */
-    double per_token = pith_vk_attend_flop(node);
-    uint64_t tiles = div_up((uint64_t)rec->n, push.tokens), step = pith_vk_record_room(rec, PITH_VK_WORK_ATTEND, per_token * push.tokens);
+    call.groups[1] = t.groups;
     for (uint64_t tile = 0; tile < tiles; tile += step) {
-        uint64_t n = tiles - tile < step ? tiles - tile : step;
-        pith_vk_record_cost_of(rec, PITH_VK_WORK_ATTEND, per_token * (double)(n * push.tokens));
-        if (rec->status != PITH_OK)
-            return;
-        push.token0 = (uint32_t)(tile * push.tokens);
-        call.groups[0] = n;
-        pith_vk_cmd_dispatch(rec->cmd, &call);
+        call.groups[0] = tiles - tile < step ? tiles - tile : step;
+        push.token0 = (uint32_t)(tile * t.tokens);
+        for (push.range = 0; push.range < push.ranges; push.range++) {
+            pith_vk_record_cost_of(rec, PITH_VK_WORK_ATTEND, per_tile * (double)call.groups[0] / push.ranges);
+            if (rec->status != PITH_OK)
+                return;
+            pith_vk_cmd_dispatch(rec->cmd, &call);
+        }
     }
 }
 
@@ -284,11 +365,8 @@ void pith_vk_op_attend(pith_vk_record *rec, const pith_node *node, int32_t index
 {
     const pith_graph *graph = rec->e->plan->graph;
     const struct pith_vk_push_attend push = {.ldq = (uint32_t)graph->values[node->src].cols, .ldo = (uint32_t)graph->values[node->dst].cols};
-    if (rec->n > FEW_TOKENS) {
+    if (rec->n > FEW_TOKENS)
         attend_many(rec, node, index, push);
-        return;
-    }
-    pith_vk_record_cost(rec, (double)rec->n * pith_vk_attend_flop(node));
-    if (rec->status == PITH_OK)
+    else
         attend_few(rec, node, index, push);
 }

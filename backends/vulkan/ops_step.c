@@ -58,7 +58,7 @@ bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t
         return false;
     return append->u.append.layout == attend->u.attend.layout && append->u.append.scale == attend->u.attend.scale &&
            append->u.append.n_head == attend->u.attend.n_head && append->u.append.kv_class == attend->u.attend.kv_class &&
-           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(SUBGROUP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
+           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(STEP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
            shared_bytes(append, pith_vk_attend_heads(attend, &blocks)) <= d->shared_bytes;
 }
 
@@ -68,24 +68,31 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
     const pith_node *append = &e->plan->graph->nodes[index], *attend = append + 1;
     const pith_kv_layout *l = append->u.append.layout;
     uint32_t blocks, group = l->core_heads && append->u.append.group > 0 ? (uint32_t)append->u.append.group : 1;
-    uint32_t heads = pith_vk_attend_heads(attend, &blocks), rows = rows_of(heads), splits = pith_vk_attend_splits(&e->backend->device, attend);
+    uint32_t heads = pith_vk_attend_heads(attend, &blocks), rows = rows_of(heads);
+    const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, attend);
     const pith_vk_bind table = pith_vk_bind_table(rec, index + 1);
-    const struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = heads, .splits = splits,
-                                           .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
+    struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = heads, .splits = cut.splits,
+                                     .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
     pith_vk_call call = {.variant = PITH_SPV_ATTN_STEP,
-                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, splits > 1, PITH_VK_ATTEND_FEW_KEYS, group,
+                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, cut.splits > 1, PITH_VK_ATTEND_FEW_KEYS, group,
                                   append->u.append.q_norm >= 0, append->u.append.k_norm >= 0},
                          .bind = {pith_vk_bind_value(rec, append->src, false), pith_vk_bind_value(rec, attend->dst, true), pith_vk_bind_state(rec),
                                   {table.buffer, table.offset, e->tables.bytes - table.offset, false}},
                          .push = &push,
                          .push_bytes = sizeof push,
-                         .groups = {splits + 1, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
+                         .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
     pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
     call.bind[8] = pith_vk_bind_all(&e->parts, true);
     call.bind[9] = pith_vk_bind_all(&e->arrivals, true);
     call.bind[10] = pith_vk_bind_vector(rec, append->u.append.q_norm);
     call.bind[11] = pith_vk_bind_vector(rec, append->u.append.k_norm);
-    pith_vk_record_cost(rec, pith_vk_attend_flop(attend));
-    if (rec->status == PITH_OK)
+    for (uint64_t part = 0; part < cut.splits; part += cut.parts) { /* on a slow device several dispatches: attend_few */
+        uint64_t left = cut.splits - part, n = left < cut.parts ? left : cut.parts;
+        call.groups[0] = n == left ? n + 1 : n; /* the append, behind the last */
+        pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, cut.per_part * (double)n);
+        if (rec->status != PITH_OK)
+            return;
+        push.split0 = (uint32_t)part;
         pith_vk_cmd_dispatch(rec->cmd, &call);
+    }
 }

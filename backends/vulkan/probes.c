@@ -4,53 +4,11 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "selftest.h"
+#include "rig.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A graph made ready on the device. */
-struct rig {
-    pith_vk_backend *vk;
-    pith_graph graph;
-    pith_plan plan;
-    pith_weight_store *store;
-    pith_buf *kv;
-    pith_exec *exec;
-};
-
-static void rig_fini(struct rig *r)
-{
-    if (r->exec)
-        pith_vk_exec_destroy(&r->exec);
-    if (r->kv)
-        r->vk->base.fns->buf_destroy(&r->kv);
-    pith_vk_weights_destroy(&r->store);
-    pith_plan_fini(&r->plan);
-    pith_graph_fini(&r->graph);
-}
-
-static pith_status rig_take(struct rig *r, const pith_weight_desc *weights, int32_t n_weights, int32_t tokens, const pith_kv_layout *layout)
-{
-    pith_backend *b = &r->vk->base;
-    PITH_TRY(pith_plan_make(&r->graph, tokens, 1, &r->plan));
-    PITH_TRY(pith_vk_weights_create(b, weights, n_weights, NULL, NULL, NULL, &r->store));
-    if (layout)
-        PITH_TRY(b->fns->buf_create(b, (size_t)layout->bytes, &r->kv));
-    return pith_vk_prepare(b, &(pith_exec_params){.plan = &r->plan, .weights = r->store, .kv = &r->kv, .n_layers = layout ? 1 : 0}, &r->exec);
-}
-
-/* Tokens [first, first + n), whose ids are their positions. */
-static pith_status rig_run(struct rig *r, int32_t first, int32_t n)
-{
-    int32_t ids[128];
-    for (int32_t i = 0; i < n; i++)
-        ids[i] = first + i;
-    return pith_vk_run(r->exec, &(pith_step){.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = ids, .pos0 = first});
-}
-
-/* ---- products ------------------------------------------------------------------------------------------------------- */
 
 #define TYPES 6
 #define PARTS 3       /* types of one weight, each a launch of its own */
@@ -116,7 +74,7 @@ static bool products_right(const struct products *p, int type, int part, int par
     return true;
 }
 
-static pith_status products_graph(struct rig *r, const struct products *p, int type0, int parts, pith_weight_desc *weights, int32_t *result)
+static pith_status products_graph(pith_vk_rig *r, const struct products *p, int type0, int parts, pith_weight_desc *weights, int32_t *result)
 {
     weights[0] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"x", PITH_DTYPE_F32, MANY, COLS, p->x}}};
     weights[1] = (pith_weight_desc){PITH_WEIGHT_MATRIX, parts, {{0}}};
@@ -139,21 +97,21 @@ static pith_status products_run(pith_vk_backend *vk, struct products *p, int n_t
 {
     pith_status status = PITH_OK;
     for (int type0 = 0; type0 < n_types && status == PITH_OK && *good; type0 += PARTS) {
-        struct rig r = {.vk = vk};
+        pith_vk_rig r = {.vk = vk};
         pith_weight_desc weights[2] = {0};
         int32_t result;
         int parts = n_types - type0 < PARTS ? n_types - type0 : PARTS;
         status = products_graph(&r, p, type0, parts, weights, &result);
         if (status == PITH_OK)
-            status = rig_take(&r, weights, 2, n, NULL);
+            status = pith_vk_rig_take(&r, weights, 2, n, NULL);
         for (int32_t first = 0; first < runs && status == PITH_OK; first++) {
-            status = rig_run(&r, first, n);
+            status = pith_vk_rig_run(&r, first, n, 0);
             if (status == PITH_OK)
                 status = pith_vk_read(r.exec, result, 0, n, p->got);
             for (int i = 0; i < parts && status == PITH_OK; i++)
                 *good = *good && products_right(p, type0 + i, i, parts, first, n);
         }
-        rig_fini(&r);
+        pith_vk_rig_fini(&r);
     }
     return status;
 }
@@ -198,99 +156,8 @@ static pith_status matrix_check(pith_vk_backend *vk, bool *good)
     return status;
 }
 
-/* ---- attention ------------------------------------------------------------------------------------------------------ */
-
-#define HEADS 4
-#define KV 2
-#define WIDTH 64
-#define LENGTH 75
-#define QKV ((HEADS + 2 * KV) * WIDTH)
-
-static const float *part_of(const float *table, int64_t position, int head) { return table + position * QKV + head * WIDTH; }
-
-/* Query `position` of head h: the softmax over all rows up to it, with keys and values rounded as the store rounds. */
-static bool attention_right(const float *table, int64_t position, int h, const float *got)
-{
-    double weights[LENGTH], total = 0, most = -1e30;
-    const float *q = part_of(table, position, h);
-    int kv = h / (HEADS / KV);
-    for (int64_t j = 0; j <= position; j++) {
-        const float *k = part_of(table, j, HEADS + kv);
-        double sum = 0;
-        for (int e = 0; e < WIDTH; e++)
-            sum += (double)q[e] * (double)pith_f16_to_f32(pith_f32_to_f16(k[e]));
-        weights[j] = sum / sqrt(WIDTH);
-        most = weights[j] > most ? weights[j] : most;
-    }
-    for (int64_t j = 0; j <= position; j++)
-        total += weights[j] = exp(weights[j] - most);
-    for (int e = 0; e < WIDTH; e++) {
-        double sum = 0;
-        for (int64_t j = 0; j <= position; j++)
-            sum += weights[j] * (double)pith_f16_to_f32(pith_f32_to_f16(part_of(table, j, HEADS + KV + kv)[e]));
-        if (!(fabs(got[e] - sum / total) <= 0.02))
-            return false;
-    }
-    return true;
-}
-
-static pith_status attention_graph(struct rig *r, pith_weight_desc *weights, const float *table, const pith_kv_layout *layout, int32_t *result)
-{
-    weights[0] = (pith_weight_desc){PITH_WEIGHT_LOOKUP, 1, {{"qkv", PITH_DTYPE_F32, LENGTH, QKV, table}}};
-    pith_graph_init(&r->graph, weights, 1);
-    int32_t ids = pith_graph_input(&r->graph, "ids", PITH_DTYPE_I32, PITH_ROWS_TOKENS, 1);
-    int32_t qkv = pith_graph_value(&r->graph, "qkv", PITH_DTYPE_F32, PITH_ROWS_TOKENS, QKV);
-    *result = pith_graph_value(&r->graph, "att", PITH_DTYPE_F32, PITH_ROWS_TOKENS, HEADS * WIDTH);
-    pith_node node = {.op = PITH_OP_EMBED, .src = ids, .dst = qkv, .layer = -1};
-    PITH_TRY(pith_graph_add(&r->graph, &node));
-    node = (pith_node){.op = PITH_OP_KV_APPEND, .src = qkv, .dst = qkv, .layer = 0};
-    node.u.append.n_head = HEADS;
-    node.u.append.q_norm = node.u.append.k_norm = -1;
-    node.u.append.scale = 1 / sqrtf(WIDTH);
-    node.u.append.rope = (pith_rope){.magnitude = 1};
-    node.u.append.layout = layout;
-    PITH_TRY(pith_graph_add(&r->graph, &node));
-    node = (pith_node){.op = PITH_OP_ATTEND, .src = qkv, .dst = *result, .layer = 0};
-    node.u.attend.n_head = HEADS;
-    node.u.attend.scale = 1 / sqrtf(WIDTH);
-    node.u.attend.layout = layout;
-    node.u.attend.n_segments = 1;
-    node.u.attend.segments[0] = (pith_segment){.source = PITH_SEGMENT_RAW, .lo = pith_bound_const(0),
-                                               .hi = {.max = INT64_MAX, .mul = 1, .group = 1}, .list_value = -1};
-    return pith_graph_add(&r->graph, &node);
-}
-
-/* A chunk, then single tokens; with attention that is spread and attention that sits on one key. */
-static pith_status attention_check(pith_vk_backend *vk, bool *good)
-{
-    struct rig r = {.vk = vk};
-    pith_weight_desc weights[1];
-    int32_t result;
-    pith_kv_layout layout = {.dtype = PITH_DTYPE_F16, .n_kv = KV, .head_dim = WIDTH, .raw_rows = LENGTH};
-    float *table = pith_calloc((size_t)LENGTH * QKV, sizeof *table), *got = pith_calloc((size_t)LENGTH * HEADS * WIDTH, sizeof *got);
-    pith_status status = table && got && pith_kv_layout_fill(&layout) ? PITH_OK : pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the self-test");
-    pith_rng rng;
-    pith_rng_init(&rng, 21);
-    for (int i = 0; status == PITH_OK && i < LENGTH * QKV; i++)
-        table[i] = pith_rng_normal(&rng) * (i / QKV % 4 == 3 && i % QKV < (HEADS + KV) * WIDTH ? 3.0f : 1.0f);
-    if (status == PITH_OK)
-        status = attention_graph(&r, weights, table, &layout, &result);
-    if (status == PITH_OK)
-        status = rig_take(&r, weights, 1, LENGTH, &layout);
-    *good = true;
-    for (int32_t first = 0, n = LENGTH - 3; first < LENGTH && status == PITH_OK; first += n, n = 1) {
-        status = rig_run(&r, first, n);
-        if (status == PITH_OK)
-            status = pith_vk_read(r.exec, result, 0, n, got);
-        for (int32_t t = 0; t < n && status == PITH_OK; t++)
-            for (int h = 0; h < HEADS; h++)
-                *good = *good && attention_right(table, first + t, h, got + (t * HEADS + h) * WIDTH);
-    }
-    rig_fini(&r);
-    free(table);
-    free(got);
-    return status;
-}
-
-const pith_vk_probe pith_vk_probes[] = {{"a product of one token", vector_check}, {"a product of many tokens", matrix_check}, {"attention", attention_check}};
+const pith_vk_probe pith_vk_probes[] = {{"a product of one token", vector_check},
+                                        {"a product of many tokens", matrix_check},
+                                        {"attention", pith_vk_probe_attention},
+                                        {"attention over cores", pith_vk_probe_cores}};
 const int pith_vk_n_probes = (int)(sizeof pith_vk_probes / sizeof pith_vk_probes[0]);

@@ -75,10 +75,15 @@ void pith_vk_record_cost_of(pith_vk_record *rec, pith_vk_work work, double flop)
 
 void pith_vk_record_cost(pith_vk_record *rec, double flop) { pith_vk_record_cost_of(rec, PITH_VK_WORK_MANY, flop); }
 
-uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop)
+double pith_vk_record_share(const pith_vk_record *rec, pith_vk_work work, double flop)
 {
     const pith_vk_pace *pace = &rec->e->backend->pace;
-    double n = pace->target / (flop * pace->seconds_per_flop[work_of(rec, work)]);
+    return pace->target / (flop * pace->seconds_per_flop[work_of(rec, work)]);
+}
+
+uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop)
+{
+    double n = pith_vk_record_share(rec, work, flop);
     return n < 1 ? 1 : n > 1e9 ? 1000000000 : (uint64_t)n;
 }
 

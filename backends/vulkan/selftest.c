@@ -12,14 +12,14 @@
 #define FILE_MAX 4096
 
 /* Suspects, those first whose loss costs least. */
-static const uint32_t suspects[] = {PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8), PITH_VK_CAP(SUBGROUP),
-                                    PITH_VK_CAP(FP16)};
+static const uint32_t suspects[] = {PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8),
+                                    PITH_VK_CAP(SUBGROUP), PITH_VK_CAP(FP16)};
 #define N_SUSPECTS ((int)(sizeof suspects / sizeof suspects[0]))
 
 /* ---- the verdict ---------------------------------------------------------------------------------------------------- */
 
 /* A line of the file: "caps bad", eight hex digits each; the first line tells what the file is. */
-static const char title[] = "pith self-test 1\n";
+static const char title[] = "pith self-test 2\n";
 
 static bool verdict_read(const pith_vk_physical *physical, uint32_t caps, uint32_t *bad)
 {

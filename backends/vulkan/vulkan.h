@@ -211,7 +211,8 @@ void pith_vk_timings_collect(pith_exec *e);
 /* Ends the current command buffer and begins the next one if `flop` more would make it too long. */
 void pith_vk_record_cost(pith_vk_record *rec, double flop);
 void pith_vk_record_cost_of(pith_vk_record *rec, pith_vk_work work, double flop);
-/* How many pieces of `flop` each a command buffer may hold; at least 1. */
+/* How many pieces of `flop` each a command buffer may hold: the very number, and a whole one, at least 1. */
+double pith_vk_record_share(const pith_vk_record *rec, pith_vk_work work, double flop);
 uint64_t pith_vk_record_room(const pith_vk_record *rec, pith_vk_work work, double flop);
 /* Rows of a product that one command buffer may hold, `flop` each: `most`, or whole tiles of it. */
 int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop);
@@ -248,11 +249,17 @@ void pith_vk_attn_fill_append(const pith_node *append, struct pith_vk_attn *out)
 void pith_vk_bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind);
 pith_vk_bind pith_vk_bind_table(const pith_vk_record *rec, int32_t index);
 uint32_t pith_vk_kv_type(const pith_kv_layout *l);
-/* Attention of one token: query heads of a workgroup, and workgroups per KV head; parts of the keys, enough to fill the
- * device; FLOP at most. */
+/* Attention of few tokens: query heads of a workgroup, and workgroups per KV head; FLOP of one token at most. */
 uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks);
-uint32_t pith_vk_attend_splits(const pith_vk_device *device, const pith_node *node);
 double pith_vk_attend_flop(const pith_node *node);
+/* Its dispatches: `splits` parts of the keys of each token, of them `tokens` times `parts` at once, `per_part` FLOP each;
+ * all parts of several tokens, or some of one's. */
+struct pith_vk_attend_cut {
+    uint32_t splits;
+    uint64_t tokens, parts;
+    double per_part;
+};
+struct pith_vk_attend_cut pith_vk_attend_cut(const pith_vk_record *rec, const pith_node *node);
 /* Whether the layer's planes fit the device's bindings; says why not. */
 pith_status pith_vk_kv_check(const pith_vk_device *device, const pith_kv_layout *layout);
 bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, const pith_weight_desc *weights);

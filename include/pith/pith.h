@@ -158,7 +158,8 @@ PITH_API void pith_model_destroy(pith_model **model);
 
 typedef void (*pith_progress_fn)(uint64_t done, uint64_t total, void *user);
 /* Brings the weights into the backend's own layout. Borrows `backend` until the model is destroyed. `progress` (bytes)
- * may be NULL. Blocks. Errors: IO, FORMAT, UNSUPPORTED (tensor type), NO_MEMORY. */
+ * may be NULL. Blocks. A device that is lost meanwhile is taken anew once; then its on_loss decides. Errors: IO, FORMAT,
+ * UNSUPPORTED (tensor type), NO_MEMORY, DEVICE. */
 PITH_API pith_status pith_model_load(pith_model *model, pith_backend *backend, pith_progress_fn progress, void *user);
 
 typedef struct pith_model_info {
@@ -268,7 +269,8 @@ PITH_API pith_status pith_memory_plan_make(const pith_model *model, const pith_b
 /* Bytes that `backend` holds on its device, now and at most so far; false: it computes in the process's own memory. */
 PITH_API bool pith_backend_memory_used(const pith_backend *backend, uint64_t *now, uint64_t *peak);
 
-/* Borrows `model` (loaded). Returns owned. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH (context > model's), NO_MEMORY. */
+/* Borrows `model` (loaded). Returns owned. A device that is lost meanwhile: as pith_session_step. Errors: INVALID_ARGUMENT,
+ * CONTEXT_LENGTH (context > model's), NO_MEMORY, DEVICE. */
 PITH_API pith_status pith_session_create(pith_model *model, const pith_session_params *params, pith_session **out);
 PITH_API void pith_session_destroy(pith_session **session);
 PITH_API int32_t pith_session_position(const pith_session *session); /* tokens appended so far */

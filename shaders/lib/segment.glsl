@@ -21,5 +21,27 @@ ivec2 segment_of(uint s, int position)
     return ivec2(bound_at(A.segments[s].lo, position), bound_at(A.segments[s].hi, position));
 }
 
+#ifdef RANGES
+// A dispatch reads one of P.ranges ranges of the keys. Keys count in blocks, which begin anew in each segment, so that
+// every sum has the same terms in the same order as in one dispatch: results are the same to the bit.
+ivec2 range_blocks(int first, int last, int block)
+{
+    uint n = 0u;
+    for (uint s = 0u; s < uint(A.n_segments); s++) {
+        ivec2 all = segment_union(s, first, last);
+        n += uint(all.y - all.x + block - 1) / uint(block);
+    }
+    return ivec2(n * P.range / P.ranges, n * (P.range + 1u) / P.ranges);
+}
+
+// What of a segment's keys lies in blocks cut.x .. cut.y - 1, with `before` blocks in the segments before it.
+ivec2 range_keys(ivec2 all, int block, ivec2 cut, inout int before)
+{
+    int n = (all.y - all.x + block - 1) / block, from = clamp(cut.x - before, 0, n), to = clamp(cut.y - before, 0, n);
+    before += n;
+    return ivec2(all.x + from * block, min(all.x + to * block, all.y));
+}
+#endif
+
 const float LOG2E = 1.44269504088896340736;
 const float LEAST = -1.0e38; // of a running maximum: below every logit, far from the end of the range

@@ -38,6 +38,8 @@ struct pith_vk_push_attend {
     PITH_U32 tokens;     /* tokens that share a workgroup */
     PITH_U32 splits;
     PITH_U32 token0;     /* first token of this dispatch */
+    PITH_U32 split0;     /* few tokens: first part of this dispatch */
+    PITH_U32 range, ranges; /* many tokens, keys in ranges: which one this dispatch reads */
 };
 
 /* append.comp */
@@ -49,7 +51,7 @@ struct pith_vk_push_append {
 /* attn_step.comp */
 struct pith_vk_push_step {
     PITH_U32 ldo;
-    PITH_U32 heads, splits; /* as in attend */
+    PITH_U32 heads, splits, split0; /* as in attend */
     PITH_U32 bases;         /* pairs from the state's begin to the rotation of pos0 */
     PITH_U32 freqs;         /* words from the struct of arguments to the frequencies */
 };

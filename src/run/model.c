@@ -114,7 +114,10 @@ pith_status pith_model_load(pith_model *model, pith_backend *backend, pith_progr
         PITH_TRY(pith_weights_check_finite(t));
         pith_gguf_tensor_drop(model->gguf, t);
     }
-    return pith_model_place(model, backend, progress, user);
+    model->backend = backend;
+    model->rebuilt = false;
+    pith_status status = pith_model_place(model, backend, progress, user);
+    return status == PITH_ERROR_DEVICE ? pith_model_recover(model, progress, user) : status;
 }
 
 void pith_model_get_info(const pith_model *model, pith_model_info *out)

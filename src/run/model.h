@@ -25,5 +25,7 @@ struct pith_model {
 
 /* Weights into `backend`, without the checks of a first loading. */
 pith_status pith_model_place(pith_model *model, pith_backend *backend, pith_progress_fn progress, void *user);
+/* After DEVICE from that while loading: to a device that works (recover.c). Errors: DEVICE, NO_MEMORY. */
+pith_status pith_model_recover(pith_model *model, pith_progress_fn progress, void *user);
 
 #endif

@@ -34,7 +34,7 @@ pith_status pith_session_create(pith_model *model, const pith_session_params *pa
 {
     *out = NULL;
     if (!model->store)
-        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "session: the model is not loaded");
+        return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "session: the model is not loaded%s", model->rebuilt ? ": its device was lost" : "");
     pith_status status;
     pith_session *s = pith_calloc(1, sizeof *s);
     if (!s)
@@ -50,7 +50,12 @@ pith_status pith_session_create(pith_model *model, const pith_session_params *pa
         status = pith_fail(PITH_ERROR_NO_MEMORY, "session: no memory for %d rows of logits and %d tokens", PITH_HEAD_ROWS, s->shape.params.context);
         goto fail;
     }
-    PITH_TRY_GOTO(pith_session_take(s));
+    PITH_TRY_GOTO(pith_session_room(s));
+    status = pith_session_take(s);
+    if (status == PITH_ERROR_DEVICE)
+        status = pith_session_recover(s);
+    if (status != PITH_OK)
+        goto fail;
     *out = s;
     return PITH_OK;
 fail:

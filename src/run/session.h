@@ -49,7 +49,9 @@ pith_status pith_session_pass(pith_session *s, const int32_t *tokens, int32_t n,
 /* After DEVICE: brings model and session to a device that works, with the session as it was (recover.c). Errors: DEVICE,
  * NO_MEMORY (nothing works), CANCELLED (position says how far the reading came). */
 pith_status pith_session_recover(pith_session *s);
-/* The same for a session whose device was replaced when another session of its model met the loss. */
+/* Is there room for it on the CPU, if that is where a lost device's work goes on? Errors: NO_MEMORY. */
+pith_status pith_session_room(const pith_session *s);
+/* As recover, for a session whose device was replaced when another session of its model met the loss. */
 pith_status pith_session_reread(pith_session *s);
 
 #endif

@@ -73,6 +73,23 @@ CREATE(vkCreateDescriptorSetLayout, VkDescriptorSetLayoutCreateInfo, VkDescripto
 CREATE(vkCreatePipelineLayout, VkPipelineLayoutCreateInfo, VkPipelineLayout)
 CREATE(vkCreateSemaphore, VkSemaphoreCreateInfo, VkSemaphore)
 
+/* A module whose instruction `from` of GLSL.std.450 is another; the caller's to free. */
+static uint32_t *bent(const pith_vk_spv_module *m, uint32_t from, uint32_t to)
+{
+    const uint32_t op_ext_inst = 12, header = 5;
+    uint32_t *code = malloc(m->bytes), n = 0;
+    for (size_t w = 0; code && w < m->bytes / 4; w++)
+        code[w] = m->code[w];
+    for (size_t w = header; code && w < m->bytes / 4; w += code[w] >> 16)
+        if ((code[w] & 0xFFFF) == op_ext_inst && code[w + 4] == from) {
+            code[w + 4] = to;
+            n++;
+        }
+    if (n == 0)
+        abort(); /* nothing to bend: the test would test nothing */
+    return code;
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL module(VkDevice d, const VkShaderModuleCreateInfo *info, const VkAllocationCallbacks *a, VkShaderModule *out)
 {
     VkShaderModuleCreateInfo mine = *info;
@@ -82,7 +99,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL module(VkDevice d, const VkShaderModuleCre
         mine.pCode = pith_vk_spv[fault.by].code;
         mine.codeSize = pith_vk_spv[fault.by].bytes;
     }
-    return real.vkCreateShaderModule(d, &mine, a, out);
+    uint32_t *code = NULL;
+    for (int i = 0; i < PITH_SPV_COUNT; i++)
+        fault.made[i] = fault.made[i] || info->pCode == pith_vk_spv[i].code;
+    if (fault.from != fault.to && info->pCode == pith_vk_spv[fault.bend].code)
+        mine.pCode = code = bent(&pith_vk_spv[fault.bend], (uint32_t)fault.from, (uint32_t)fault.to);
+    VkResult result = real.vkCreateShaderModule(d, &mine, a, out);
+    free(code);
+    return result;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL pipelines(VkDevice d, VkPipelineCache cache, uint32_t n, const VkComputePipelineCreateInfo *info,

@@ -16,14 +16,18 @@ typedef struct vk_fault {
     int skip;           /* this submission is reported done and never ran */
     int hang;           /* this submission never ends */
     int swap, by;       /* module pith_spv `swap` is made of the code of `by`; both 0: none */
+    int bend, from, to; /* in module pith_spv `bend` the GLSL.std.450 instruction `from` is `to` instead; both 0: none */
     uint64_t heap[2];   /* sizes of two heaps over the device's memory type 0; zeros: as they are */
     /* seen */
     int n_alloc, n_create, n_submit;
     int alive;          /* allocations not freed */
+    bool made[PITH_SPV_COUNT]; /* modules */
     uint64_t now[2], peak; /* bytes in the two heaps */
 } vk_fault;
 
 extern vk_fault fault;
+
+enum { VK_FAULT_EXP = 27, VK_FAULT_EXP2 = 29 }; /* GLSL.std.450 */
 
 /* Forgets counts, sets what goes wrong, and puts the functions before those of every device made from now on. */
 void vk_fault_set(const vk_fault *f);

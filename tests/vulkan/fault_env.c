@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Linked into a copy of the program: PITH_TEST_LOSE="n,m" in the environment loses the device at those submissions. How
- * many there were is the last line on stderr. */
+/* Linked into a copy of the program: PITH_TEST_LOSE="n,m" in the environment loses the device at those submissions. Which
+ * modules were made and how many submissions there were are the last lines on stderr. */
 #include "fault.h"
 
 #include <stdio.h>
@@ -8,7 +8,11 @@
 
 static void report(void)
 {
-    fprintf(stderr, "submissions: %d\n", fault.n_submit);
+    fprintf(stderr, "modules:");
+    for (int i = 0; i < PITH_SPV_COUNT; i++)
+        if (fault.made[i])
+            fprintf(stderr, " %s", pith_vk_spv[i].name);
+    fprintf(stderr, "\nsubmissions: %d\n", fault.n_submit);
 }
 
 __attribute__((constructor)) static void fault_from_environment(void)

@@ -162,6 +162,11 @@ void radv_layers(const pith_vk_physical *physical, const char *family, struct ce
             layer_prepare(b, &(struct shape){PITH_DTYPE_Q8_0, 576, 9, 3, 64, 1536, stores[k], 16, false, false});
             layer_prepare(b, &(struct shape){PITH_DTYPE_F16, 1024, 4, 1, 256, 256, stores[k], 8, false, true});
         }
+        /* Attention of a device so slow that keys are read in ranges. */
+        pith_vk_of(b)->pace.seconds_per_flop[PITH_VK_WORK_ATTEND] = 1e-9;
+        for (int k = 0; k < 3; k++)
+            for (int32_t dim = 64; dim <= 256; dim *= 2)
+                layer_prepare(b, &(struct shape){PITH_DTYPE_Q4_0, 1024, 8, 4, dim, 256, stores[k], 16, false, false});
         read(b, family, row);
         pith_backend_destroy(&b);
     }

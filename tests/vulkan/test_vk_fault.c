@@ -18,9 +18,11 @@ struct subject {
     pith_backend *backend;
     pith_model *model;
     pith_session *session;
+    int loaded;     /* submissions until then */
 };
 
 static pith_vk_backend_params params = {.threads = 1};
+static pith_on_loss on_loss = PITH_ON_LOSS_FAIL;
 
 static void subject_close(struct subject *s)
 {
@@ -36,8 +38,12 @@ static pith_status subject_open(struct subject *s, const char *name)
     snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
     PITH_TRY(pith_vk_backend_create_on(&physical, &params, &s->backend));
     s->backend->params = pith_backend_params_default();
+    s->backend->params.on_loss = on_loss;
+    s->backend->params.exact = true; /* the CPU, where work goes on there, rounds activations to bytes otherwise */
+    pith_vk_of(s->backend)->pace.target = 1e6; /* as many submissions on a busy machine: they are counted */
     PITH_TRY(pith_model_open(path, NULL, &s->model));
     PITH_TRY(pith_model_load(s->model, s->backend, NULL, NULL));
+    s->loaded = fault.n_submit;
     pith_session_params p = pith_session_params_default(s->model);
     p.attn.group = 8;
     p.attn.window = 16;
@@ -65,7 +71,7 @@ static pith_status subject_run(struct subject *s, int32_t *chosen)
 }
 
 static int32_t expected[N_GREEDY];
-static int n_before, n_after; /* submissions before the session's first step, and in all */
+static int n_loaded, n_before, n_after; /* submissions until the model is loaded, before the session's first step, in all */
 
 static void test_undisturbed(void **state)
 {
@@ -73,6 +79,7 @@ static void test_undisturbed(void **state)
     struct subject s;
     vk_fault_set(&(vk_fault){0});
     assert_ok(subject_open(&s, "llama-q8_0"));
+    n_loaded = s.loaded;
     n_before = fault.n_submit;
     assert_ok(subject_run(&s, expected));
     n_after = fault.n_submit;
@@ -137,15 +144,47 @@ static void test_rebuild(void **state)
     printf("  lost at submissions %d to %d of the session\n", 1, n_after - n_before);
 }
 
+/* Lost at each submission of loading and of making the session; then again while that is repeated: as asked. */
 static void test_lost_while_loading(void **state)
 {
     (void)state;
     struct subject s;
-    vk_fault_set(&(vk_fault){.lose = {1}});
-    assert_int_equal(subject_open(&s, "llama-q8_0"), PITH_ERROR_DEVICE);
-    assert_non_null(strstr(pith_last_error(), physical.properties.deviceName));
-    subject_close(&s);
-    assert_int_equal(fault.alive, 0);
+    int32_t chosen[N_GREEDY];
+    for (int n = 1; n <= n_before; n++) {
+        vk_fault_set(&(vk_fault){.lose = {n}});
+        assert_ok(subject_open(&s, "llama-q8_0"));
+        assert_true(s.model->rebuilt);
+        assert_ok(subject_run(&s, chosen));
+        assert_memory_equal(chosen, expected, sizeof chosen);
+        subject_close(&s);
+        assert_int_equal(fault.alive, 0);
+    }
+    printf("  lost at submissions 1 to %d of loading, %d of them the session's\n", n_before, n_before - n_loaded);
+    assert_true(n_before > n_loaded && n_loaded > 0);
+    const int pairs[][2] = {{1, 3}, {n_loaded, n_loaded + 2}, {n_before, n_before + 2}, {n_before, 2 * n_before}};
+    for (int i = 0; i < 8; i++) {
+        bool cpu = i % 2;
+        vk_fault_set(&(vk_fault){.lose = {pairs[i / 2][0], pairs[i / 2][1]}});
+        on_loss = cpu ? PITH_ON_LOSS_CPU : PITH_ON_LOSS_FAIL;
+        pith_status status = subject_open(&s, "llama-q8_0");
+        on_loss = PITH_ON_LOSS_FAIL;
+        if (cpu) {
+            assert_ok(status);
+            assert_ok(subject_run(&s, chosen));
+            assert_memory_equal(chosen, expected, sizeof chosen);
+            assert_int_equal(strncmp(pith_session_device(s.session), "cpu", 3), 0);
+        } else {
+            assert_int_equal(status, PITH_ERROR_DEVICE);
+            assert_non_null(strstr(pith_last_error(), physical.properties.deviceName));
+            assert_non_null(strstr(pith_last_error(), "did not help"));
+            assert_null(s.session);
+            pith_session_params p = pith_session_params_default(s.model);
+            assert_int_equal(pith_session_create(s.model, &p, &s.session), PITH_ERROR_INVALID_ARGUMENT);
+            assert_non_null(strstr(pith_last_error(), "lost"));
+        }
+        subject_close(&s);
+        assert_int_equal(fault.alive, 0);
+    }
 }
 
 /* A second session of the model, which meets the loss later, reads its own tokens again. */
@@ -186,7 +225,6 @@ static void test_lost_twice(void **state)
         /* The second loss meets the reading again of what the first one took: loading takes n_before submissions too. */
         vk_fault_set(&(vk_fault){.lose = {n_before + 3, 2 * n_before + 4}});
         assert_ok(subject_open(&s, "llama-q8_0"));
-        s.backend->params.exact = true; /* the CPU rounds activations to bytes otherwise */
         s.backend->params.on_loss = cpu ? PITH_ON_LOSS_CPU : PITH_ON_LOSS_FAIL;
         pith_status status = subject_run(&s, chosen);
         if (cpu) {

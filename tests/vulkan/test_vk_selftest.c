@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The self-test: passes on a device that is right and is then remembered; with one module's code replaced by another's,
- * finds the capability to hide, and the model computes the same through the fallback; refuses a device that is wrong even
+/* The self-test: passes on a device that is right and is then remembered; with one module's code replaced by another's, or
+ * with another exponential, finds the capability to hide, and the model computes the same through the fallback; refuses a device that is wrong even
  * without; survives a device that is lost meanwhile. Argument: folder of models. */
 #include "vk_test.h"
 
@@ -89,23 +89,22 @@ static void test_passes(void **state)
 }
 
 /* A module that computes something else: its capability goes, everything else stays, and results are right. */
-static void swapped(const char *hide, pith_spv swap, pith_spv by, uint32_t cap, const char *name)
+static void faulty(const char *hide, const vk_fault *f, int module, uint32_t cap, const char *name)
 {
     pith_vk_device d;
     assert_ok(pith_vk_device_create(&physical, hide, &d));
     uint32_t caps = d.caps;
     pith_vk_device_destroy(&d);
-    if (!(caps & cap) || !pith_vk_spv[swap].code) {
+    if (!(caps & cap) || !pith_vk_spv[module].code) {
         printf("  %s: not on this device\n", name);
         return;
     }
     pith_backend *b;
     float got[499];
-    const vk_fault f = {.swap = (int)swap, .by = (int)by};
     char expected[64];
     snprintf(expected, sizeof expected, "with %s", name);
     for (int again = 0; again < 2; again++) { /* the second time from the verdict that was kept */
-        assert_ok(create(hide, &f, &b));
+        assert_ok(create(hide, f, &b));
         assert_int_equal(caps_of(b), pith_vk_caps_close(caps & ~cap));
         if (again)
             assert_string_equal(warnings, "");
@@ -118,6 +117,16 @@ static void swapped(const char *hide, pith_spv swap, pith_spv by, uint32_t cap, 
     }
     same(right, got);
     printf("  %s wrong: hidden\n", name);
+}
+
+static void swapped(const char *hide, pith_spv swap, pith_spv by, uint32_t cap, const char *name)
+{
+    faulty(hide, &(vk_fault){.swap = (int)swap, .by = (int)by}, (int)swap, cap, name);
+}
+
+static void bent(const char *hide, pith_spv module, int from, int to, uint32_t cap, const char *name)
+{
+    faulty(hide, &(vk_fault){.bend = (int)module, .from = from, .to = to}, (int)module, cap, name);
 }
 
 static void test_half(void **state)
@@ -138,14 +147,37 @@ static void test_coopmat(void **state)
     swapped("timestamps", PITH_SPV_GEMM_COOPMAT, PITH_SPV_ROWS, PITH_VK_CAP(COOPMAT), "coopmat");
 }
 
+/* Attention of few tokens, of many: the softmax's exponential. */
+static void test_attention(void **state)
+{
+    (void)state;
+    bent("int8", PITH_SPV_ATTN_SPLIT_SG, VK_FAULT_EXP2, VK_FAULT_EXP, PITH_VK_CAP(SUBGROUP), "subgroup");
+    bent("int8,intdot", PITH_SPV_ATTN_MATRIX, VK_FAULT_EXP2, VK_FAULT_EXP, PITH_VK_CAP(COOPMAT), "coopmat");
+}
+
+/* Only the weights that pool the core which a single token completes. */
+static void test_cores(void **state)
+{
+    (void)state;
+    bent("timestamps,int8", PITH_SPV_ATTN_STEP, VK_FAULT_EXP, VK_FAULT_EXP2, PITH_VK_CAP(STEP), "step");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
-    pith_backend *b;
-    assert_int_equal(create("all", &(vk_fault){.swap = PITH_SPV_MATVEC_Q4_0, .by = PITH_SPV_MATVEC_IQ4_NL}, &b), PITH_ERROR_DEVICE);
-    assert_null(b);
-    assert_non_null(strstr(pith_last_error(), "every feature off"));
-    assert_int_equal(fault.alive, 0);
+    static const struct { vk_fault f; const char *what; } cases[] = {
+        {{.swap = PITH_SPV_MATVEC_Q4_0, .by = PITH_SPV_MATVEC_IQ4_NL}, "a product of one token is wrong"},
+        {{.bend = PITH_SPV_ATTN_TILE, .from = VK_FAULT_EXP2, .to = VK_FAULT_EXP}, "attention is wrong"},
+        {{.bend = PITH_SPV_ATTN_SPLIT, .from = VK_FAULT_EXP2, .to = VK_FAULT_EXP}, "attention is wrong"},
+        {{.bend = PITH_SPV_APPEND, .from = VK_FAULT_EXP, .to = VK_FAULT_EXP2}, "attention over cores is wrong"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pith_backend *b;
+        assert_int_equal(create("all", &cases[i].f, &b), PITH_ERROR_DEVICE);
+        assert_null(b);
+        assert_non_null(strstr(pith_last_error(), "every feature off"));
+        assert_non_null(strstr(pith_last_error(), cases[i].what));
+        assert_int_equal(fault.alive, 0);
+    }
 }
 
 static void test_lost(void **state)
@@ -173,8 +205,8 @@ int main(int argc, char **argv)
     unsetenv("PITH_VK_HIDE");
     pith_log_set(on_log, NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_passes), cmocka_unit_test(test_half), cmocka_unit_test(test_subgroup),
-                                       cmocka_unit_test(test_coopmat), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_lost), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_coopmat), cmocka_unit_test(test_attention), cmocka_unit_test(test_cores),
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_lost), cmocka_unit_test(vk_test_silent)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     snprintf(command, sizeof command, "rm -r %s", home);

@@ -253,7 +253,7 @@ static int chat_begin(chat *c, const cli_args *args)
         return code;
     pith_status status = pith_session_create(c->engine.model, &params, &c->session);
     if (status != PITH_OK)
-        return cli_fail(status, "session");
+        return cli_engine_fail(status, "session");
     cli_note("%s, context %d; /help explains, Ctrl-D leaves", c->engine.info.name ? c->engine.info.name : c->engine.path,
              params.context);
     return CLI_OK;

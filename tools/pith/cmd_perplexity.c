@@ -220,7 +220,7 @@ static int score_all(cli_engine *e, const cli_args *args, const sequences *seqs)
     }
     if (code == CLI_OK) {
         pith_status status = pith_session_create(e->model, &params, &session);
-        code = status == PITH_OK ? CLI_OK : cli_fail(status, "session");
+        code = status == PITH_OK ? CLI_OK : cli_engine_fail(status, "session");
     }
     if (code == CLI_OK) {
         s.top1 = args->v[OPT_TOP1].i ? json_array() : NULL;

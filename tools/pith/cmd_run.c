@@ -124,7 +124,7 @@ static int answer_generate(cli_engine *engine, const cli_args *args, const pith_
     pith_session *session = NULL;
     pith_status status = pith_session_create(engine->model, params, &session);
     if (status != PITH_OK)
-        return cli_fail(status, "session");
+        return cli_engine_fail(status, "session");
     pith_logit_bias *bias;
     pith_generate_params generate = cli_generate_params(args, &bias);
     bool json = args->v[OPT_JSON].i != 0;

@@ -126,7 +126,7 @@ int cli_engine_load(cli_engine *engine)
     cli_progress_end();
     engine->load_seconds = (double)(cli_now_ns() - begin) * 1e-9;
     engine->loaded = status == PITH_OK;
-    return status == PITH_OK ? CLI_OK : cli_fail(status, "%s", engine->path);
+    return status == PITH_OK ? CLI_OK : cli_engine_fail(status, engine->path);
 }
 
 int cli_engine_fail(pith_status status, const char *what)
