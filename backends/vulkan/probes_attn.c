@@ -226,13 +226,28 @@ static pith_status run(pith_vk_backend *vk, struct attention *a, bool *good)
     return status;
 }
 
+/* Whatever is known of the device's pace: all keys in one dispatch, and in as many as there can be, which other modules do. */
+static void pace_fix(pith_vk_pace *pace, bool cut)
+{
+    pace->target = cut ? 1e-12 : 1e3;
+    for (int w = 0; w < PITH_VK_WORKS; w++)
+        pace->seconds_per_flop[w] = cut ? 1 : 1e-15;
+}
+
 static pith_status check(pith_vk_backend *vk, bool cores, bool *good)
 {
+    const pith_vk_pace pace = vk->pace;
     struct attention *a = pith_calloc(1, sizeof *a);
     if (!a)
         return pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the self-test");
     fill(a, cores);
-    pith_status status = run(vk, a, good);
+    pith_status status = PITH_OK;
+    *good = true;
+    for (int cut = 0; cut < (cores ? 1 : 2) && status == PITH_OK && *good; cut++) {
+        pace_fix(&vk->pace, cut);
+        status = run(vk, a, good);
+    }
+    vk->pace = pace;
     free(a);
     return status;
 }

@@ -153,6 +153,7 @@ static void test_attention(void **state)
     (void)state;
     bent("int8", PITH_SPV_ATTN_SPLIT_SG, VK_FAULT_EXP2, VK_FAULT_EXP, PITH_VK_CAP(SUBGROUP), "subgroup");
     bent("int8,intdot", PITH_SPV_ATTN_MATRIX, VK_FAULT_EXP2, VK_FAULT_EXP, PITH_VK_CAP(COOPMAT), "coopmat");
+    bent("intdot", PITH_SPV_ATTN_MATRIX_RANGES, VK_FAULT_EXP2, VK_FAULT_EXP, PITH_VK_CAP(COOPMAT), "coopmat");
 }
 
 /* Only the weights that pool the core which a single token completes. */
@@ -168,6 +169,7 @@ static void test_refused(void **state)
     static const struct { vk_fault f; const char *what; } cases[] = {
         {{.swap = PITH_SPV_MATVEC_Q4_0, .by = PITH_SPV_MATVEC_IQ4_NL}, "a product of one token is wrong"},
         {{.bend = PITH_SPV_ATTN_TILE, .from = VK_FAULT_EXP2, .to = VK_FAULT_EXP}, "attention is wrong"},
+        {{.bend = PITH_SPV_ATTN_TILE_RANGES, .from = VK_FAULT_EXP2, .to = VK_FAULT_EXP}, "attention is wrong"},
         {{.bend = PITH_SPV_ATTN_SPLIT, .from = VK_FAULT_EXP2, .to = VK_FAULT_EXP}, "attention is wrong"},
         {{.bend = PITH_SPV_APPEND, .from = VK_FAULT_EXP, .to = VK_FAULT_EXP2}, "attention over cores is wrong"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
