@@ -64,6 +64,7 @@ typedef struct pith_vk_device {
     uint32_t cores;         /* rough number of compute units, for grids */
     bool full_subgroups, subgroup_control;
     bool exact;             /* the user wants activations that are not rounded to bytes */
+    int byte_tile;          /* 1 + index in pith_vk_byte_tile_list, whatever the size; 0: by size */
     pith_vk_tuned tuned;    /* tiles that were measured to be fastest */
     pith_vk_ledger *ledger; /* owned; kept by memory.c */
 } pith_vk_device;

@@ -19,7 +19,7 @@ static const uint32_t suspects[] = {PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_V
 /* ---- the verdict ---------------------------------------------------------------------------------------------------- */
 
 /* A line of the file: "caps bad", eight hex digits each; the first line tells what the file is. */
-static const char title[] = "pith self-test 2\n";
+static const char title[] = "pith self-test 3\n";
 
 static bool verdict_read(const pith_vk_physical *physical, uint32_t caps, uint32_t *bad)
 {

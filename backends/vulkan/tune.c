@@ -42,6 +42,12 @@ const pith_vk_tile *pith_vk_tile_list(int *n)
     return matrix_tiles;
 }
 
+const pith_vk_tile *pith_vk_byte_tile_list(int *n)
+{
+    *n = N_BYTE_TILES;
+    return byte_tiles;
+}
+
 /* Shared memory as gemm_int8.comp declares it. A step beyond K is filled up with zeros. */
 static bool bytes_fit(const pith_vk_device *d, pith_vk_tile *t)
 {
@@ -92,9 +98,9 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
     int n_tiles = bytes ? N_BYTE_TILES : N_TILES;
     if (from_environment(d, tiles[0].variant, k, &asked))
         return asked;
-    int measured = bytes ? -1 : pith_vk_tuned_find(&d->tuned, m, n);
-    if (measured >= 0 && measured < N_TILES) {
-        asked = matrix_tiles[measured];
+    int given = bytes ? d->byte_tile - 1 : pith_vk_tuned_find(&d->tuned, m, n);
+    if (given >= 0 && given < n_tiles) {
+        asked = tiles[given];
         if (pith_vk_tile_fits(d, k, &asked))
             return asked;
     }

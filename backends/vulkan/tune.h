@@ -22,20 +22,21 @@ typedef struct pith_vk_tile {
 
 /* Candidates among the matrix tiles, largest first; *n of them. */
 const pith_vk_tile *pith_vk_tile_list(int *n);
+/* The same of the tiles for bytes. */
+const pith_vk_tile *pith_vk_byte_tile_list(int *n);
 /* Whether a tile of the matrix kernels or of bytes runs on the device and divides K (bytes: any); sets its invocations. */
 bool pith_vk_tile_fits(const pith_vk_device *device, uint32_t k, pith_vk_tile *t);
 /* Does this build and this device have the matrix kernels? */
 bool pith_vk_has_coopmat(const pith_vk_device *device);
 /* Do activations become bytes where every weight of a product is quantised? In builds with the modules, on devices without
  * cooperative matrices whose driver calls packed dot products accelerated, unless the user wants exact products.
- * PITH_VK_INT8 in the environment: 0 never, 1 wherever such dot products run. */
+ * PITH_VK_INT8 in the environment: 0 never, 1 wherever such dot products run, seen by the self-test or not. */
 bool pith_vk_has_int8(const pith_vk_device *device);
 /* Specialisation constants 0.. of the tile's kernel. flags: epilogue | bias << 2 | pairs << 3. */
 void pith_vk_tile_spec(const pith_vk_device *device, const pith_vk_tile *t, pith_vk_operands operands, uint32_t flags, uint32_t *spec);
 /* Among matrix tiles: what was measured to be fastest (tuner.h), else, and among those of bytes, a rule of thumb.
  * PITH_VK_TILE="bm,bn,bk,wm,wn,stages" in the environment overrides both. */
 pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint32_t n, uint32_t k, pith_vk_operands operands);
-
 
 /* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
  * `depth` units of an invocation are loaded ahead. PITH_VK_MATVEC="invocations,rows,depth" in the environment overrides. */

@@ -27,7 +27,7 @@ typedef struct vk_fault {
 
 extern vk_fault fault;
 
-enum { VK_FAULT_EXP = 27, VK_FAULT_EXP2 = 29 }; /* GLSL.std.450 */
+enum { VK_FAULT_ROUND_EVEN = 2, VK_FAULT_TRUNC = 3, VK_FAULT_EXP = 27, VK_FAULT_EXP2 = 29 }; /* GLSL.std.450 */
 
 /* Forgets counts, sets what goes wrong, and puts the functions before those of every device made from now on. */
 void vk_fault_set(const vk_fault *f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The self-test: passes on a device that is right and is then remembered; with one module's code replaced by another's, or
- * with another exponential, finds the capability to hide, and the model computes the same through the fallback; refuses a device that is wrong even
- * without; survives a device that is lost meanwhile. Argument: folder of models. */
+ * with another exponential or rounding, finds the capability to hide, and the model computes the same through the fallback;
+ * refuses a device that is wrong even without; survives a device that is lost meanwhile. Argument: folder of models. */
 #include "vk_test.h"
 
 #include "fault.h"
@@ -24,7 +24,8 @@ static void on_log(pith_log_level level, const char *line, void *user)
 
 static pith_status create(const char *hide, const vk_fault *f, pith_backend **out)
 {
-    const pith_vk_backend_params params = {.hide = hide, .threads = 2, .selftest = true};
+    /* Bytes only where a test asks for them: models are compared more closely than they allow. */
+    const pith_vk_backend_params params = {.hide = hide, .threads = 2, .selftest = true, .exact = !getenv("PITH_VK_INT8")};
     vk_fault_set(f);
     warnings[0] = '\0';
     return pith_vk_backend_create_on(&physical, &params, out);
@@ -163,6 +164,24 @@ static void test_cores(void **state)
     bent("timestamps,int8", PITH_SPV_ATTN_STEP, VK_FAULT_EXP, VK_FAULT_EXP2, PITH_VK_CAP(STEP), "step");
 }
 
+/* Products of bytes, where a user asks for them: right; with another type's codes; with activations that are cut off. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    pith_backend *b;
+    setenv("PITH_VK_INT8", "1", 1);
+    assert_ok(create("coopmat", &(vk_fault){0}, &b));
+    assert_string_equal(warnings, "");
+    assert_int_equal(caps_of(b), physical.caps & ~PITH_VK_CAP(COOPMAT));
+    bool there = physical.caps & PITH_VK_CAP(INTDOT) && pith_vk_spv[PITH_SPV_ACT_INT8].code;
+    assert_int_equal(fault.made[PITH_SPV_ACT_INT8], there);
+    assert_int_equal(fault.made[PITH_SPV_GEMM_INT8_Q6_K], there);
+    pith_backend_destroy(&b);
+    swapped("coopmat,timestamps", PITH_SPV_GEMM_INT8_Q4_0, PITH_SPV_GEMM_INT8_IQ4_NL, PITH_VK_CAP(INTDOT), "intdot");
+    bent("coopmat,int8", PITH_SPV_ACT_INT8, VK_FAULT_ROUND_EVEN, VK_FAULT_TRUNC, PITH_VK_CAP(INTDOT), "intdot");
+    unsetenv("PITH_VK_INT8");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -205,10 +224,11 @@ int main(int argc, char **argv)
     setenv("PITH_VK_TEST", "1", 1);
     unsetenv("PITH_VK_CACHE");
     unsetenv("PITH_VK_HIDE");
+    unsetenv("PITH_VK_INT8");
     pith_log_set(on_log, NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_passes), cmocka_unit_test(test_half), cmocka_unit_test(test_subgroup),
                                        cmocka_unit_test(test_coopmat), cmocka_unit_test(test_attention), cmocka_unit_test(test_cores),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_lost), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_bytes), cmocka_unit_test(test_refused), cmocka_unit_test(test_lost), cmocka_unit_test(vk_test_silent)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
     snprintf(command, sizeof command, "rm -r %s", home);
