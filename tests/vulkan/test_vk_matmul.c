@@ -17,6 +17,7 @@
 static pith_vk_physical physical;
 static pith_vk_backend_params params = {.threads = 2};
 static bool odd; /* x has units that are zero, tiny, huge, not finite */
+static bool asked; /* for products of bytes */
 
 static const pith_dtype types[] = {PITH_DTYPE_F32, PITH_DTYPE_F16, PITH_DTYPE_BF16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1,
                                    PITH_DTYPE_Q5_0, PITH_DTYPE_Q5_1, PITH_DTYPE_Q8_0, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K,
@@ -111,14 +112,15 @@ static struct product dot(const struct matmul_case *c, const float *w, const str
     return p;
 }
 
-/* By turns: a unit of zeros; all below what has a code; beyond a half; an element that is not finite; ordinary. */
+/* By turns: a unit of zeros; all below what has a code; beyond a half; one element of a unit far beyond the others; one that
+ * is not finite; ordinary. */
 static void make_odd(const struct matmul_case *c, float *x)
 {
     for (int32_t t = 0; t < c->tokens; t++, x += c->cols) {
         for (int64_t k = 0; k < c->cols; k++)
-            x[k] *= t % 5 == 0 && k < 32 ? 0.0f : t % 5 == 1 ? 1e-35f : t % 5 == 2 ? 1e20f : 1.0f;
-        if (t % 5 == 3)
-            x[t % c->cols] = t % 2 ? INFINITY : NAN;
+            x[k] *= t % 6 == 0 && k < 32 ? 0.0f : t % 6 == 1 ? 1e-38f : t % 6 == 2 ? 1e20f : t % 6 == 3 && k % 32 == t ? 400.0f : 1.0f;
+        if (t % 6 == 4)
+            x[t % c->cols] = t % 4 ? INFINITY : NAN;
     }
 }
 
@@ -214,7 +216,6 @@ static void run_case(const struct matmul_case *c, uint64_t seed)
     snprintf(what, sizeof what, "%s%s%s x %lld, %d tokens, norm %d bias %d epilogue %d", pith_dtype_get((uint32_t)c->part_type[0]).name,
              c->n_parts > 1 ? " " : "", c->n_parts > 1 ? pith_dtype_get((uint32_t)c->part_type[c->n_parts - 1]).name : "", (long long)c->cols,
              c->tokens, c->norm, c->bias, (int)c->epilogue);
-    if (getenv("SHOWR")) printf("RATIO %d %.3f %s\n", bytes, cmp.ratio, what);
     bool ok = pith_compare_ok(&cmp, what);
     token_free(&token);
     free(tokens);
@@ -289,7 +290,6 @@ static void test_slabs(void **state)
     run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {701}, 256, 40, true, false, PITH_EPILOGUE_STORE}, 401);
     run_case(&(struct matmul_case){2, {PITH_DTYPE_Q8_0, PITH_DTYPE_Q8_0}, {150, 150}, 256, 1, true, true, PITH_EPILOGUE_SWIGLU}, 402);
     run_case(&(struct matmul_case){2, {PITH_DTYPE_Q8_0, PITH_DTYPE_Q8_0}, {400, 400}, 256, 40, true, true, PITH_EPILOGUE_SWIGLU}, 403);
-    params.slab_max = params.scratch_max = 0;
 }
 
 static bool multiplies_bytes(void) { return pith_vk_has_int8(&pith_vk_of(vk_shared(&physical, &params))->device); }
@@ -306,7 +306,6 @@ static void test_byte_tiles(void **state)
         run_case(&(struct matmul_case){2, {q4, q4}, {67, 67}, 96, 70, false, true, PITH_EPILOGUE_SWIGLU}, 601);
         run_case(&(struct matmul_case){2, {q4, k4}, {33, 33}, 256, 5, true, false, PITH_EPILOGUE_SWIGLU}, 602);
     }
-    unsetenv("PITH_VK_TILE");
 }
 
 static void test_odd_bytes(void **state)
@@ -316,24 +315,44 @@ static void test_odd_bytes(void **state)
     for (size_t i = 0; multiplies_bytes() && i < sizeof types / sizeof types[0]; i++)
         if (pith_vk_format_of(types[i]) >= PITH_VK_FORMAT_Q4_0)
             run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, 20, false, i % 2, PITH_EPILOGUE_STORE}, 700 + i);
-    odd = false;
 }
 
-/* Who asks for exact products gets no bytes: within the bound of halves. */
-static void test_exact(void **state)
+/* PITH_VK_INT8=1 does as it says; whoever wants exact products, or hides such dot products, gets no bytes all the same: what
+ * comes is within the bound of halves. */
+static void test_fallback(void **state)
 {
     (void)state;
-    params.exact = true;
-    assert_false(multiplies_bytes());
-    run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {301}, 512, 40, true, false, PITH_EPILOGUE_STORE}, 800);
-    params.exact = false;
+    const char *hide = getenv("PITH_VK_HIDE");
+    if (asked && !(hide && *hide))
+        assert_true(multiplies_bytes());
+    for (int i = 0; i < 2; i++) {
+        params.exact = i == 0;
+        params.hide = i == 0 ? NULL : "intdot";
+        assert_false(multiplies_bytes());
+        run_case(&(struct matmul_case){1, {PITH_DTYPE_Q4_0}, {301}, 512, 40, true, false, PITH_EPILOGUE_STORE}, 800);
+    }
+}
+
+/* What a test set, also one that failed. */
+static int undo(void **state)
+{
+    (void)state;
+    params = (pith_vk_backend_params){.threads = 2};
+    odd = false;
+    return unsetenv("PITH_VK_TILE");
 }
 
 int main(void)
 {
     physical = vk_test_device();
+    asked = vk_test_set("PITH_VK_INT8");
+    if (asked && !(physical.caps & PITH_VK_CAP(INTDOT) && pith_vk_spv[PITH_SPV_ACT_INT8].code)) {
+        pith_fail(PITH_ERROR_NOT_FOUND, "the compiler or the device lacks them");
+        vk_test_absent("packed dot products");
+    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
-                                       cmocka_unit_test(test_slabs), cmocka_unit_test(test_byte_tiles), cmocka_unit_test(test_odd_bytes),
-                                       cmocka_unit_test(test_exact), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test_teardown(test_slabs, undo), cmocka_unit_test_teardown(test_byte_tiles, undo),
+                                       cmocka_unit_test_teardown(test_odd_bytes, undo), cmocka_unit_test_teardown(test_fallback, undo),
+                                       cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

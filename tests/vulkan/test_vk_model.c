@@ -5,8 +5,8 @@
  * would hide faults of the device.
  *
  * How far the device may be off is measured, model by model: 4 times what logits move when every weight moves by as much
- * as the device's arithmetic rounds (the model's copy in noise/), and where the store rounds rows, 4 times what that
- * moves. Arguments: [-short] folder of models, folder of exact models, model names. */
+ * as the device's arithmetic rounds (the model's copy in noise/, in noise8/ where products are of bytes), and where the
+ * store rounds rows, 4 times what that moves. Arguments: [-short] folder of models, folder of exact models, model names. */
 #include "vk_shared.h"
 
 #include <math.h>
@@ -124,7 +124,8 @@ static struct target target_of(const struct run *run)
 {
     const uint32_t any = pith_backend_params_default().cpu_mask; /* good enough for a bound, and fast */
     char noise[1100];
-    snprintf(noise, sizeof noise, "%s/noise", exact);
+    bool bytes = pith_vk_has_int8(&pith_vk_of(vk_shared(&physical, NULL))->device);
+    snprintf(noise, sizeof noise, "%s/noise%s", exact, bytes ? "8" : "");
     struct target t = {.want = reference(run, PITH_CPU_SCALAR, exact, run->kv)};
     struct logits plain = reference(run, any, exact, PITH_KV_F32), moved = reference(run, any, noise, PITH_KV_F32);
     int32_t where;
