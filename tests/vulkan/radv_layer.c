@@ -170,5 +170,18 @@ void radv_layers(const pith_vk_physical *physical, const char *family, struct ce
         read(b, family, row);
         pith_backend_destroy(&b);
     }
+    /* Products of bytes, also on chips whose dot products are not fast. */
+    setenv("PITH_VK_INT8", "1", 1);
+    pith_backend *b = vk_test_backend(&p, &(pith_vk_backend_params){.threads = 2});
+    int n_tiles;
+    (void)pith_vk_byte_tile_list(&n_tiles);
+    for (int i = 0; i < n_tiles; i++) {
+        pith_vk_of(b)->device.byte_tile = i + 1;
+        for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
+            layer_prepare(b, &(struct shape){types[t], 1024, 16, 4, 64, 256, PITH_DTYPE_F16, 16, false, i == 0});
+    }
+    read(b, family, row);
+    pith_backend_destroy(&b);
+    unsetenv("PITH_VK_INT8");
     free(data);
 }

@@ -153,7 +153,8 @@ static void table_write(const char *path)
     fprintf(f, "# Shaders on AMD's compiler\n\nMade by `radv_table` (tests/vulkan/radv_table.c; the test `vk_radv` runs it), %s: RADV's null hardware compiles every\n"
                "module with the constants that layers of real width use, and runs nothing. Each cell: vector registers / waves per SIMD / bytes\n"
                "of shared memory, the worst of the module's pipelines. No pipeline spills a register, uses scratch memory, or takes more than\n"
-               "%u KiB of shared memory: the test fails if one does. What is missing needs what this driver lacks.\n\n| module |", driver_of(), RADV_SHARED_BYTES >> 10);
+               "%u KiB of shared memory: the test fails if one does. What is missing needs what this driver or the build's\n"
+               "shader compiler lacks. gemm_int8 is used only where packed dot products are fast, as on navi21.\n\n| module |", driver_of(), RADV_SHARED_BYTES >> 10);
     for (size_t i = 0; i < N_FAMILIES; i++)
         if (*rows[i].device)
             fprintf(f, " %s (%s) |", families[i], gpus[i]);
