@@ -82,7 +82,7 @@ static pith_status measure_product(pith_vk_backend *vk, bool software, pith_ceil
     uint32_t size = software ? 256 : 1024, most = software ? 256 : 4096;
     for (bool larger = true; larger;) {
         pith_vk_product p;
-        const pith_vk_tile plain = pith_vk_tile_choose(&vk->device, size, size, size, true);
+        const pith_vk_tile plain = pith_vk_tile_choose(&vk->device, size, size, size, PITH_VK_FLOATS);
         int n = 1;
         const pith_vk_tile *tiles = pith_vk_has_coopmat(&vk->device) ? pith_vk_tile_list(&n) : &plain;
         PITH_TRY(pith_vk_product_init(&p, vk, size, size, size));

@@ -104,6 +104,6 @@ void pith_vk_product_record(pith_vk_cmd *cmd, void *product)
                          .push = &push,
                          .push_bytes = sizeof push,
                          .groups = {(p->n + p->tile.bn - 1) / p->tile.bn, (p->m + p->tile.bm - 1) / p->tile.bm}};
-    pith_vk_tile_spec(&p->vk->device, &p->tile, false, 0, call.spec);
+    pith_vk_tile_spec(&p->vk->device, &p->tile, PITH_VK_HALVES, 0, call.spec);
     pith_vk_cmd_dispatch(cmd, &call);
 }

@@ -195,7 +195,7 @@ static pith_status race_prepare(struct race *r)
         VkPipeline unused;
         if (!pith_vk_tile_fits(&vk->device, r->product.k, &tile))
             continue;
-        pith_vk_tile_spec(&vk->device, &tile, false, 0, spec);
+        pith_vk_tile_spec(&vk->device, &tile, PITH_VK_HALVES, 0, spec);
         PITH_TRY(pith_vk_pipeline_get(&vk->pipelines, tile.variant, spec, &unused));
     }
     r->begin_ns = pith_os_now_ns();

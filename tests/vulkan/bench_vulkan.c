@@ -121,7 +121,7 @@ static void record_tiles(pith_vk_cmd *cmd, void *user)
                          .push = &push,
                          .push_bytes = sizeof push,
                          .groups = {(t->n + t->tile.bn - 1) / t->tile.bn, (t->m + t->tile.bm - 1) / t->tile.bm}};
-    pith_vk_tile_spec(&vk->device, &t->tile, false, 0, call.spec);
+    pith_vk_tile_spec(&vk->device, &t->tile, PITH_VK_HALVES, 0, call.spec);
     pith_vk_cmd_dispatch(cmd, &call);
 }
 
@@ -142,7 +142,7 @@ static void bench_tiles(bool small)
         for (int i = -1; i < (int)(sizeof tiles / sizeof tiles[0]); i++) {
             if (i >= 0)
                 setenv("PITH_VK_TILE", tiles[i], 1);
-            t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, t.k, i < 0);
+            t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, t.k, i < 0 ? PITH_VK_FLOATS : PITH_VK_HALVES);
             char got[64];
             snprintf(got, sizeof got, "%u,%u,%u,%u,%u,%u", t.tile.bm, t.tile.bn, t.tile.bk, t.tile.wm, t.tile.wn, t.tile.stages);
             if (i >= 0 && strcmp(got, tiles[i]) != 0)
@@ -170,7 +170,7 @@ static void warm(void)
         t.x = buffer(2ull * t.m * t.k, 0x2E662E66);
         t.w = buffer(2ull * t.n * t.k, 0x2A662A66);
         t.y = buffer(4ull * t.m * t.n, 0);
-        t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, t.k, false);
+        t.tile = pith_vk_tile_choose(&vk->device, t.m, t.n, t.k, PITH_VK_HALVES);
     }
     bool software = vk->device.physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     for (uint64_t begin = pith_os_now_ns(); !software && pith_os_now_ns() - begin < 100000000;)

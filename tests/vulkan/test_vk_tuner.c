@@ -168,7 +168,7 @@ static void test_race(void **state)
         i += j == 0;
     }
     uint32_t m = pith_vk_tuned_m[i], rows = pith_vk_tuned_n[j];
-    pith_vk_tile got = pith_vk_tile_choose(&vk->device, m, rows, 4096, false);
+    pith_vk_tile got = pith_vk_tile_choose(&vk->device, m, rows, 4096, PITH_VK_HALVES);
     assert_true(same(&got, &tiles[won.tile[i][j] - 1]));
     pith_backend_destroy(&b);
 
@@ -185,14 +185,14 @@ static void test_race(void **state)
         if (!pith_vk_tile_fits(&vk->device, 4096, &fits))
             continue;
         vk->device.tuned.tile[i][j] = t + 1;
-        got = pith_vk_tile_choose(&vk->device, m, rows, 4096, false);
+        got = pith_vk_tile_choose(&vk->device, m, rows, 4096, PITH_VK_HALVES);
         assert_true(same(&got, &tiles[t]) && got.invocations > 0);
     }
     vk->device.tuned.tile[i][j] = n + 1; /* beyond the list: the rule of thumb */
-    got = pith_vk_tile_choose(&vk->device, m, rows, 4096, false);
+    got = pith_vk_tile_choose(&vk->device, m, rows, 4096, PITH_VK_HALVES);
     assert_int_equal(got.variant, PITH_SPV_GEMM_COOPMAT);
     setenv("PITH_VK_TILE", "32,32,32,16,16,1", 1);
-    got = pith_vk_tile_choose(&vk->device, m, rows, 4096, false);
+    got = pith_vk_tile_choose(&vk->device, m, rows, 4096, PITH_VK_HALVES);
     unsetenv("PITH_VK_TILE");
     assert_true(got.bm == 32 && got.bn == 32);
     pith_backend_destroy(&b);
