@@ -44,8 +44,9 @@ layout(std430, binding = 8) buffer Kept { vec4 kept4[]; };
 #define KV_BINDING 4
 #include "lib/kv.glsl"
 #include "lib/segment.glsl"
+#define KS_LEAST 0u
+#include "lib/stage_kv.glsl"
 
-const uint PITCH = DIM / 8u + 1u;     // uvec4 per staged key
 const uint PP = BC / 8u + 1u;         // uvec4 per row of weights
 const uint SP = BC / 4u + 1u;         // vec4 per row of logits
 const uint RF = 16u / TM, SF = BC / TN, OF = DIM / TN, KF = DIM / TK;
@@ -54,101 +55,20 @@ const uint RPP = SIZE / LPR;          // rows at a time
 const uint PASSES = 16u / RPP;
 const uint SPAN = BC / LPR;           // keys of a lane
 const uint QUADS = SPAN / 4u;
-const uint LOADS = (BC * DIM / 8u + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x; // octets of K, and of V, of an invocation
 
-shared uvec4 ks[BC * PITCH];
-shared uvec4 vs[BC * PITCH];
 shared vec4 zs[SUBS * 16u * SP];
 shared uvec4 ps[SUBS * 16u * PP];
 shared float fs[SUBS * 16u];
-shared vec4 biases[BC / 4u];
 
 #define SUBGROUP_SYNC() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #define ACC coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
 #define LEFT coopmat<float16_t, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA>
 #define RIGHT coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB>
 
-uvec4 halves(vec4 a, vec4 b)
-{
-    return uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
-}
-
-uint share, h0, heads, kv, core_head;
-int base;
-
-uvec4 next_k[LOADS], next_v[LOADS];
-float next_bias;
-
-// Keys first .. first + n - 1 into registers; those behind are zero.
-void fetch(bool core, bool bias, int first, int n)
-{
-    [[unroll]] for (uint j = 0u; j < LOADS; j++) {
-        uint e = gl_LocalInvocationIndex + j * gl_WorkGroupSize.x, c = e / (DIM / 8u), o = e % (DIM / 8u);
-        uvec4 k = uvec4(0), v = uvec4(0);
-        if (int(c) < n) {
-            uint row = core ? uint(first) + c : raw_row(first + int(c), base);
-            if (KV_TYPE == 1u) { // halves already
-                if (core) {
-                    k = core_k4[(A.core_k.base + core_head * A.core_k.head + row * A.core_k.row) / 4u + o];
-                    v = core_v4[(A.core_v.base + core_head * A.core_v.head + row * A.core_v.row) / 4u + o];
-                } else {
-                    k = raw_k4[(A.raw_k.base + kv * A.raw_k.head + row * A.raw_k.row) / 4u + o];
-                    v = raw_v4[(A.raw_v.base + kv * A.raw_v.head + row * A.raw_v.row) / 4u + o];
-                }
-            } else {
-                vec4 a, b;
-                if (core)
-                    core_k_oct(core_head, row, o, a, b);
-                else
-                    raw_k_oct(kv, row, o, a, b);
-                k = halves(half_clamp(a), half_clamp(b));
-                if (core)
-                    core_v_oct(core_head, row, o, a, b);
-                else
-                    raw_v_oct(kv, row, o, a, b);
-                v = halves(half_clamp(a), half_clamp(b));
-            }
-        }
-        next_k[j] = k;
-        next_v[j] = v;
-    }
-    if (bias && gl_LocalInvocationIndex < BC) {
-        uint w = A.bias_base + core_head * A.bias_head + uint(min(first + int(gl_LocalInvocationIndex), first + n - 1));
-        next_bias = half_at(core_v1[w >> 1], w) * LOG2E;
-    }
-}
-
-// From the registers into ks, vs, biases.
-void stage()
-{
-    [[unroll]] for (uint j = 0u; j < LOADS; j++) {
-        uint e = gl_LocalInvocationIndex + j * gl_WorkGroupSize.x, c = e / (DIM / 8u), o = e % (DIM / 8u);
-        if (BC * DIM / 8u % gl_WorkGroupSize.x == 0u || c < BC) {
-            ks[c * PITCH + o] = next_k[j];
-            vs[c * PITCH + o] = next_v[j];
-        }
-    }
-    if (gl_LocalInvocationIndex < BC)
-        biases[gl_LocalInvocationIndex / 4u][gl_LocalInvocationIndex % 4u] = next_bias;
-}
-
 void main()
 {
-    share = uint(A.n_head / A.n_kv);
-    uint blocks = (share + P.heads - 1u) / P.heads;
-    kv = gl_WorkGroupID.y / blocks;
-    uint in_share = gl_WorkGroupID.y % blocks * P.heads;
-    h0 = kv * share + in_share;
-    heads = min(P.heads, share - in_share);
-    core_head = A.core_heads != A.n_kv ? h0 : kv;
-    int t0 = int((gl_NumWorkGroups.x - 1u - gl_WorkGroupID.x) * P.tokens + P.token0);
-    int n_tok = min(int(P.tokens), S.n_tokens - t0);
-    if (n_tok <= 0)
+    if (!tile_see())
         return;
-    uint rows = uint(n_tok) * heads;
-    base = S.raw_base[A.kv_class];
-    int p0 = S.pos0 + t0, p1 = p0 + n_tok - 1;
-
     uint sub = gl_SubgroupID, lane = gl_SubgroupInvocationID;
     uint part = lane % LPR, own = lane / LPR, r0 = sub * 16u;
     uint zat = sub * 16u * SP, pat = sub * 16u * PP;
@@ -157,14 +77,7 @@ void main()
     LEFT q[RF * KF];
     [[unroll]] for (uint k = 0u; k < DIM / 16u; k++) {
         for (uint e = lane; e < 32u; e += SIZE) { // eight elements each
-            uint r = r0 + e / 2u;
-            uvec4 v = uvec4(0);
-            if (r < rows) {
-                uint at = (uint(t0) + r / heads) * (P.ldq / 4u) + ((h0 + r % heads) * DIM + k * 16u + e % 2u * 8u) / 4u;
-                float f = A.scale * LOG2E;
-                v = halves(half_clamp(q4[at] * f), half_clamp(q4[at + 1u] * f));
-            }
-            ps[pat + e / 2u * PP + e % 2u] = v;
+            ps[pat + e / 2u * PP + e % 2u] = query_oct(r0 + e / 2u, 2u * k + e % 2u);
         }
         SUBGROUP_SYNC();
         [[unroll]] for (uint f = 0u; f < RF; f++)
@@ -328,7 +241,7 @@ void main()
             for (uint e = lane; e < TM * TN; e += SIZE) {
                 uint in_sub = f * TM + e / TN, r = r0 + in_sub;
                 if (r < rows)
-                    out1[(uint(t0) + r / heads) * P.ldo + (h0 + r % heads) * DIM + g * TN + e % TN] = zs[zat + e / 4u][e % 4u] * fs[sub * 16u + in_sub];
+                    out1[result_at(r, g * TN + e % TN)] = zs[zat + e / 4u][e % 4u] * fs[sub * 16u + in_sub];
             }
         }
     }

@@ -41,23 +41,29 @@ struct features {
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
 };
 
-static void features_chain(struct features *f, bool v13, bool coopmat)
+static void features_chain(struct features *f, bool v13, bool coopmat, bool coopmat2)
 {
     *f = (struct features){
         .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
         .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
         .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
         .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES},
-        .coopmat = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR}};
+        .coopmat = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
+        .coopmat2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV}};
     void **end = &f->v12.pNext;
     if (v13) {
         *end = &f->v13;
         end = &f->v13.pNext;
     }
-    if (coopmat)
+    if (coopmat) {
         *end = &f->coopmat;
+        end = &f->coopmat.pNext;
+    }
+    if (coopmat2)
+        *end = &f->coopmat2;
 }
 
 /* A product of halves with float sums, of subgroup scope; 16x16x16 where there is one. */
@@ -90,7 +96,8 @@ static bool coopmat_shape(VkInstance instance, VkPhysicalDevice physical, uint32
     return found;
 }
 
-static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroupProperties *subgroup, bool v13, bool matrix)
+/* matrix: M, N and K of a cooperative matrix, or 0. */
+static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroupProperties *subgroup, bool v13, const uint32_t *matrix)
 {
     const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT;
     uint32_t caps = PITH_VK_CAP(HOSTVISIBLE);
@@ -104,9 +111,13 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(SUBGROUP);
     caps |= PITH_VK_CAP(HALF) | PITH_VK_CAP(STEP);
     /* maintenance4: modules for Vulkan 1.3 give the workgroup's size by constants (LocalSizeId). */
-    if (matrix && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
+    if (matrix[0] && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
         caps |= PITH_VK_CAP(COOPMAT);
+    const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *two = &f->coopmat2;
+    if (two->cooperativeMatrixReductions && two->cooperativeMatrixConversions && two->cooperativeMatrixPerElementOperations && matrix[0] == 16 &&
+        matrix[1] == 16 && matrix[2] == 16)
+        caps |= PITH_VK_CAP(COOPMAT2);
     return pith_vk_caps_close(caps);
 }
 
@@ -116,6 +127,7 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     struct extensions e = extensions_get(handle);
     bool sm_count = has(&e, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME), cu_count = has(&e, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME);
     bool pci = has(&e, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME), coopmat = has(&e, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    bool coopmat2 = coopmat && has(&e, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
     p->budget = has(&e, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     free(e.list);
     vkGetPhysicalDeviceProperties(handle, &p->properties);
@@ -167,9 +179,11 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
         snprintf(p->pci, sizeof p->pci, "%04x:%02x:%02x.%x", bus.pciDomain & 0xFFFF, bus.pciBus & 0xFF, bus.pciDevice & 0xFF, bus.pciFunction & 0xF);
 
     struct features f;
-    features_chain(&f, v13, coopmat);
+    features_chain(&f, v13, coopmat, coopmat2);
     vkGetPhysicalDeviceFeatures2(handle, &f.base);
-    p->caps = caps_of(&f, &subgroup, v13, coopmat && coopmat_shape(instance, handle, p->matrix));
+    if (!coopmat || !coopmat_shape(instance, handle, p->matrix))
+        memset(p->matrix, 0, sizeof p->matrix);
+    p->caps = caps_of(&f, &subgroup, v13, p->matrix);
 
     VkQueueFamilyProperties families[16];
     uint32_t n = 16;
@@ -212,6 +226,8 @@ uint32_t pith_vk_caps_close(uint32_t caps)
         caps &= ~PITH_VK_CAP(STEP);
     if (!(caps & PITH_VK_CAP(FP16)))
         caps &= ~PITH_VK_CAP(COOPMAT);
+    if (!(caps & PITH_VK_CAP(COOPMAT)) || !(caps & PITH_VK_CAP(SUBGROUP)))
+        caps &= ~PITH_VK_CAP(COOPMAT2);
     return caps;
 }
 
@@ -268,11 +284,11 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
                  : physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? 8
                                                                                               : 2;
 
-    bool v13 = physical->properties.apiVersion >= VK_API_VERSION_1_3, coopmat = out->caps & PITH_VK_CAP(COOPMAT);
+    bool v13 = physical->properties.apiVersion >= VK_API_VERSION_1_3, coopmat = out->caps & PITH_VK_CAP(COOPMAT), coopmat2 = out->caps & PITH_VK_CAP(COOPMAT2);
     struct features f, have;
-    features_chain(&have, v13, coopmat);
+    features_chain(&have, v13, coopmat, coopmat2);
     vkGetPhysicalDeviceFeatures2(physical->handle, &have.base);
-    features_chain(&f, v13, coopmat);
+    features_chain(&f, v13, coopmat, coopmat2);
     bool fp16 = out->caps & PITH_VK_CAP(FP16);
     f.v11.storageBuffer16BitAccess = fp16;
     f.v12.shaderFloat16 = fp16;
@@ -287,14 +303,17 @@ pith_status pith_vk_device_create(const pith_vk_physical *physical, const char *
     f.v12.vulkanMemoryModel = coopmat;
     f.v12.vulkanMemoryModelDeviceScope = coopmat && have.v12.vulkanMemoryModelDeviceScope;
     f.coopmat.cooperativeMatrix = coopmat;
+    f.coopmat2.cooperativeMatrixReductions = f.coopmat2.cooperativeMatrixConversions = f.coopmat2.cooperativeMatrixPerElementOperations = coopmat2;
 
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = physical->family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
-    const char *extensions[2];
+    const char *extensions[3];
     uint32_t n_extensions = 0;
     if (coopmat)
         extensions[n_extensions++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    if (coopmat2)
+        extensions[n_extensions++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pNext = &f.base, .pipelineExecutableInfo = VK_TRUE};
     if (physical->statistics)

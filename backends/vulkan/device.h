@@ -16,6 +16,7 @@
     X(HALF, "half", "mat-vec in halves")                                              \
     X(STEP, "step", "append and attention of one token in one dispatch")              \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \
+    X(COOPMAT2, "coopmat2", "NV cooperative matrices 2, in attention of many tokens")  \
     X(HOSTVISIBLE, "hostvisible", "device memory that the host writes without a copy") \
     X(TIMESTAMPS, "timestamps", "timestamp queries")
 

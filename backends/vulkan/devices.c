@@ -136,7 +136,7 @@ pith_status pith_vk_backend_create(const char *device, size_t first_index, const
     size_t i = pith_vk_physical_choose(devices, n, first_index, device);
     pith_status status = PITH_ERROR_NOT_FOUND;
     if (i < n) {
-        const pith_vk_backend_params vk = {.threads = params->threads, .selftest = true, .safe = params->safe, .retune = params->retune,
+        const pith_vk_backend_params vk = {.threads = params->threads, .selftest = true, .safe = params->safe, .hide = params->vk_hide, .retune = params->retune,
                                              .exact = params->exact};
         status = pith_vk_backend_create_on(&devices[i], &vk, out);
         if (status == PITH_OK)

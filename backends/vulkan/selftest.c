@@ -12,7 +12,7 @@
 #define FILE_MAX 4096
 
 /* Suspects, those first whose loss costs least. */
-static const uint32_t suspects[] = {PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8),
+static const uint32_t suspects[] = {PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT2), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8),
                                     PITH_VK_CAP(SUBGROUP), PITH_VK_CAP(FP16)};
 #define N_SUSPECTS ((int)(sizeof suspects / sizeof suspects[0]))
 

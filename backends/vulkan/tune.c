@@ -153,6 +153,11 @@ uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)
     return 0;
 }
 
+bool pith_vk_attend_matrix2(const pith_vk_device *d)
+{
+    return (d->caps & PITH_VK_CAP(COOPMAT2)) && d->physical.subgroup >= 16 && pith_vk_spv[PITH_SPV_ATTN_MATRIX2].code;
+}
+
 /* Invocations along K: the fewest turns, then the fewest lanes; at most a subgroup. */
 static uint32_t lanes_for(uint32_t units, uint32_t most)
 {

@@ -56,5 +56,7 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t
 /* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
  * PITH_VK_ATTEND=n in the environment: at most n. */
 uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);
+/* attn_matrix2.comp instead? Its shared memory is less. */
+bool pith_vk_attend_matrix2(const pith_vk_device *device);
 
 #endif

@@ -84,6 +84,8 @@ typedef struct pith_backend_params {
                            time, for comparing methods and engines to more digits than 8-bit activations allow */
     pith_on_loss on_loss;
     bool safe;          /* a GPU without any optional feature, and in short pieces of work */
+    const char *vk_hide; /* features of a GPU that are not used: comma-separated names of pith_device_info.features, or "all";
+                           borrowed until the backend is destroyed; NULL: PITH_VK_HIDE of the environment */
 } pith_backend_params;
 
 enum { PITH_CPU_SCALAR = 0, PITH_CPU_AVX2 = 1, PITH_CPU_AVX512 = 2, PITH_CPU_VNNI = 4, PITH_CPU_BF16 = 8 };

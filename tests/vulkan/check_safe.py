@@ -32,7 +32,11 @@ if DEVICE not in out:
 
 want, device, modules = run()
 check(len(want) == 8 and "subgroup" in device and any(OPTIONAL.search(m) for m in modules), "without --safe", want, device, modules)
-for more, env in ((["--safe"], {}), ([], {"PITH_SAFE": "1"})):
+tokens, device, modules = run("--vk-hide", "subgroup")
+check(tokens == want and "subgroup" not in device and not device.endswith("no optional feature"), "--vk-hide: the same tokens without one feature", tokens, device)
+code, out, err = pith(*RUN, "--vk-hide", "subgroup,wings", env={**KEEP, "PITH_TEST_LOSE": "0"})
+check(code != 0 and out == "" and "subgroup" in err and "wings" in err, "--vk-hide: what is no feature is named", code, out, err)
+for more, env in ((["--safe"], {}), ([], {"PITH_SAFE": "1"}), (["--vk-hide", "all"], {})):
     how = more or env
     tokens, device, modules = run(*more, **env)
     check(tokens == want, "--safe: the same tokens", how, tokens, want)

@@ -64,6 +64,8 @@ int cli_engine_open_backend(cli_engine *engine, const cli_args *args, int32_t th
     params.retune = args->v[OPT_RETUNE].i != 0;
     params.on_loss = args->v[OPT_ON_DEVICE_LOSS].i == 1 ? PITH_ON_LOSS_CPU : PITH_ON_LOSS_FAIL;
     params.safe = args->v[OPT_SAFE].i != 0;
+    if (args->v[OPT_VK_HIDE].given)
+        params.vk_hide = args->v[OPT_VK_HIDE].text;
     params.exact = args->v[OPT_EXACT].i != 0;
     pith_status status = pith_backend_create(&params, &engine->backend);
     if (status == PITH_ERROR_NOT_FOUND) /* a device that was asked for and is absent is never replaced by another */

@@ -127,6 +127,8 @@ const cli_option cli_options[OPT_COUNT] = {
         .help = "When the device is lost, was taken anew once, and is lost again: stop with an error, or go on on the CPU"},
     [OPT_SAFE] = {.name = "safe", .kind = CLI_FLAG, .commands = COMPUTES, .group = DEVICE,
         .help = "Use a GPU without any optional feature, and in short pieces of work: slow, for drivers that fail or give nonsense"},
+    [OPT_VK_HIDE] = {.name = "vk-hide", .kind = CLI_TEXT, .commands = COMPUTES, .group = DEVICE, .argument = "LIST",
+        .help = "Use a GPU as if it lacked these features, of those that 'pith devices' lists: to compare them, or around a fault"},
     [OPT_EXACT] = {.name = "exact", .kind = CLI_FLAG, .commands = COMPUTES, .group = DEVICE,
         .help = "Multiply with f32 weights and unrounded activations: slow and large, to compare methods and engines"},
     [OPT_CHECK_TENSORS] = {.name = "check-tensors", .kind = CLI_FLAG, .commands = COMPUTES, .group = DEVICE,
