@@ -1,50 +1,66 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # A shader compiler that knows cooperative matrices and integer dot products, where the system's is too old, and a
-# software Vulkan device that has them, without changing the system: a small Debian root file system in DIR, and two
-# scripts in it.
+# software Vulkan device that has them, without changing the system: the packages of a newer Debian unpacked, not
+# installed, in DIR, and two scripts beside them.
 #
-#   tools/newer_glslc.sh DIR [SUITE]                 SUITE: a Debian suite with glslc 2025 or later, default forky
+#   tools/newer_glslc.sh [DIR [SUITE]]               DIR: default ~/.cache/pith/newer; SUITE: default forky
 #   cmake -S . -B build -DPITH_GLSLC=DIR/glslc       the compiler
 #   DIR/with COMMAND ...                             runs a program on DIR's loader, device and validation layer
 #   cmake ... -DPITH_VK_RUNNER=DIR/with              the Vulkan tests run through it
 #
-# What is in DIR already is kept: a second run needs no network. Needs debootstrap (apt-get install debootstrap), root, and
-# the package mirror that this machine already uses. Where neither is at hand, build the shaders elsewhere and carry
-# them: cmake -DPITH_SPV_DIR=FOLDER takes the spv folder of another build tree, and no compiler at all.
+# What is in DIR already is kept: a second run needs no network. Needs apt-get, dpkg-deb and the Debian mirror that this
+# machine already uses (another: PITH_DEBIAN_MIRROR=URL); not root. Where there is none, build the shaders elsewhere and
+# carry them: cmake -DPITH_SPV_DIR=FOLDER takes the spv folder of another build tree, and no compiler at all.
 set -euo pipefail
-dir=${1:?usage: newer_glslc.sh DIR [SUITE]}; suite=${2:-forky}
+dir=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/newer}; suite=${2:-forky}
 fail() { echo "newer_glslc.sh: $*" >&2; exit 1; }
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
 
-# The machine's /proc and /dev must never stay behind in a folder that someone will delete.
-let_go() { for m in dev proc; do if mountpoint -q "$dir/$m"; then umount "$dir/$m"; fi; done; }
+# the_mirror: the first Debian mirror in this machine's lists, of either form.
+the_mirror() {
+    cat /etc/apt/sources.list.d/*.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' |
+        grep -v security | grep -m 1 '/debian/*$' && return
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+        sed -n 's/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\) .*/\2/p' | grep -v security | grep -m 1 '/debian/*$'
+}
+
+# apt on lists, cache and a list of installed packages of its own, the last one empty: what it fetches for a package
+# is then all that the package needs, down to libc.
+own_apt() {
+    apt-get -q -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache" -o Debug::NoLocking=1 \
+        -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User="$(id -un)" \
+        -o APT::Install-Recommends=false -o Acquire::Retries=3 -o APT::Get::Assume-Yes=true "$@"
+}
 
 fill() {
-    command -v debootstrap > /dev/null || fail "debootstrap is needed: apt-get install debootstrap"
-    mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | grep -v security | head -1)
-    [ -n "$mirror" ] || mirror=$(sed -n 's/^deb \(\[[^]]*\] *\)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list 2>/dev/null | grep -v security | head -1)
-    [ -n "$mirror" ] || fail "no Debian mirror is configured on this machine"
-    script=/usr/share/debootstrap/scripts/$suite
-    [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-    if [ ! -e "$dir/etc/debian_version" ] || [ -e "$dir/debootstrap" ]; then # the latter: an earlier try broke off
-        debootstrap --variant=minbase --include=ca-certificates "$suite" "$dir" "$mirror" "$script" ||
-            fail "debootstrap of $suite failed; its log: $dir/debootstrap/debootstrap.log"
-    fi
-    trap let_go EXIT
-    for m in proc dev; do mountpoint -q "$dir/$m" || mount --bind "/$m" "$dir/$m"; done
-    printf 'APT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n' > "$dir/etc/apt/apt.conf.d/99pith"
-    chroot "$dir" apt-get update -qq || fail "the package lists of $suite cannot be had from $mirror"
-    chroot "$dir" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends glslc mesa-vulkan-drivers \
-        vulkan-validationlayers libvulkan1 || fail "installing glslc and Mesa of $suite failed"
-    rm -f "$dir"/var/cache/apt/archives/*.deb
-    let_go
+    local mirror=${PITH_DEBIAN_MIRROR:-} deb
+    if ! command -v apt-get || ! command -v dpkg-deb; then fail "apt-get and dpkg-deb are needed"; fi >/dev/null
+    [ -n "$mirror" ] || mirror=$(the_mirror) || fail "no Debian mirror in this machine's package lists: PITH_DEBIAN_MIRROR=URL names one"
+    [ -z "$(ls -A "$dir")" ] || fail "$dir: not empty, and without them: name another folder, or delete it"
+    apt=$(mktemp -d "$dir.XXXXXX")
+    trap 'rm -rf "$apt"' EXIT
+    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
+    : >"$apt/status"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
+    own_apt update || fail "the package lists of $suite cannot be had from $mirror"
+    own_apt install --download-only glslc mesa-vulkan-drivers vulkan-validationlayers libvulkan1 ||
+        fail "glslc and Mesa of $suite cannot be had from $mirror"
+    # Unpacked beside DIR, then moved there: a try that breaks off leaves nothing half done.
+    mkdir "$apt/root"
+    for d in bin lib lib64 sbin; do mkdir -p "$apt/root/usr/$d" && ln -s "usr/$d" "$apt/root/$d"; done
+    for deb in "$apt"/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$apt/root" --keep-directory-symlink --no-same-owner || fail "$deb cannot be unpacked"
+    done
+    rmdir "$dir" && mv "$apt/root" "$dir"
 }
 
 vulkan=$dir/usr/share/vulkan
-[ -x "$dir/usr/bin/glslc" ] && [ -e "$vulkan/icd.d/lvp_icd.json" ] && [ -e "$vulkan/explicit_layer.d/VkLayer_khronos_validation.json" ] || fill
+if ! [ -x "$dir/usr/bin/glslc" ] || ! [ -e "$vulkan/icd.d/lvp_icd.json" ] || ! [ -e "$vulkan/explicit_layer.d/VkLayer_khronos_validation.json" ]; then
+    fill
+fi
 
-lib= loader=
+lib="" loader=""
 for f in "$dir"/usr/lib/*-linux-gnu*/libc.so.6; do lib=${f#"$dir/"}; lib=${lib%/*}; done
 for f in "$dir"/lib64/ld-linux*.so.* "$dir"/lib/ld-linux*.so.* "$dir/$lib"/ld-linux*.so.*; do
     if [ -e "$f" ]; then loader=${f#"$dir/"} && break; fi
