@@ -4,31 +4,24 @@
 # software Vulkan device that has them, without changing the system: the packages of a newer Debian unpacked, not
 # installed, in DIR, and two scripts beside them.
 #
-#   tools/newer_glslc.sh [DIR [SUITE]]               DIR: default ~/.cache/pith/newer; SUITE: default forky
+#   tools/newer_glslc.sh DIR [SUITE]                 SUITE: a Debian suite with glslc 2025 or later, default forky
 #   cmake -S . -B build -DPITH_GLSLC=DIR/glslc       the compiler
 #   DIR/with COMMAND ...                             runs a program on DIR's loader, device and validation layer
 #   cmake ... -DPITH_VK_RUNNER=DIR/with              the Vulkan tests run through it
 #
-# What is in DIR already is kept: a second run needs no network. Needs apt-get, dpkg-deb and the Debian mirror that this
-# machine already uses (another: PITH_DEBIAN_MIRROR=URL); not root. Where there is none, build the shaders elsewhere and
-# carry them: cmake -DPITH_SPV_DIR=FOLDER takes the spv folder of another build tree, and no compiler at all.
+# What is in DIR already is kept: a second run needs no network. Needs apt, dpkg, the package debian-archive-keyring and
+# the Debian mirror that this machine already uses (another: PITH_DEBIAN_MIRROR=URL); not root. Where there is none, build
+# the shaders elsewhere and carry them: cmake -DPITH_SPV_DIR=FOLDER takes the spv folder of another build tree, and no
+# compiler at all.
 set -euo pipefail
-dir=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/newer}; suite=${2:-forky}
+dir=${1:?usage: newer_glslc.sh DIR [SUITE]}; suite=${2:-forky}; keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 fail() { echo "newer_glslc.sh: $*" >&2; exit 1; }
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
-
-# the_mirror: the first Debian mirror in this machine's lists, of either form.
-the_mirror() {
-    cat /etc/apt/sources.list.d/*.sources 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p' |
-        grep -v security | grep -m 1 '/debian/*$' && return
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-        sed -n 's/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\) .*/\2/p' | grep -v security | grep -m 1 '/debian/*$'
-}
 
 # apt on lists, cache and a list of installed packages of its own, the last one empty: what it fetches for a package
 # is then all that the package needs, down to libc.
 own_apt() {
-    apt-get -q -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache" -o Debug::NoLocking=1 \
+    apt-get -q -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache" \
         -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o APT::Sandbox::User="$(id -un)" \
         -o APT::Install-Recommends=false -o Acquire::Retries=3 -o APT::Get::Assume-Yes=true "$@"
 }
@@ -36,13 +29,16 @@ own_apt() {
 fill() {
     local mirror=${PITH_DEBIAN_MIRROR:-} deb
     if ! command -v apt-get || ! command -v dpkg-deb; then fail "apt-get and dpkg-deb are needed"; fi >/dev/null
-    [ -n "$mirror" ] || mirror=$(the_mirror) || fail "no Debian mirror in this machine's package lists: PITH_DEBIAN_MIRROR=URL names one"
-    [ -z "$(ls -A "$dir")" ] || fail "$dir: not empty, and without them: name another folder, or delete it"
+    [ -e "$keyring" ] || fail "$keyring is needed: package debian-archive-keyring"
+    # shellcheck disable=SC2016
+    [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' | awk '/\/debian\/*$/ && !n++')
+    [ -n "$mirror" ] || fail "no Debian mirror in this machine's package lists: PITH_DEBIAN_MIRROR=URL names one"
+    [ -z "$(ls -A "$dir")" ] || fail "$dir: not empty, and without compiler and device: name another folder, or delete it"
     apt=$(mktemp -d "$dir.XXXXXX")
     trap 'rm -rf "$apt"' EXIT
     mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
     : >"$apt/status"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
+    echo "deb [signed-by=$keyring] $mirror $suite main" >"$apt/sources.list"
     own_apt update || fail "the package lists of $suite cannot be had from $mirror"
     own_apt install --download-only glslc mesa-vulkan-drivers vulkan-validationlayers libvulkan1 ||
         fail "glslc and Mesa of $suite cannot be had from $mirror"
