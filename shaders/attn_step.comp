@@ -11,7 +11,8 @@
 // The values q and k of the product stay as they came. Eligible: backends/vulkan/ops_step.c.
 // Grid: x = part, from P.split0 on, the append behind them; y = block of query heads.
 // Bindings: 0 qkv [ld]; 1 result; 2 state, at P.bases the rotation of pos0 [n_rot/2]{cos, sin}; 3 arguments, at P.freqs
-//           the frequencies; 4..7 raw K, raw V, core K, core V; 8, 9 parts and arrivals: attn_split.comp; 10, 11 norms of q, k.
+//           the frequencies; 4..7 raw K, raw V, core K, core V; 8, 9 parts and arrivals: attn_split.comp; 9 links (lib/link.glsl);
+//           10, 11 norms of q, k.
 // Shared memory: (ROWS + 2) DIM floats, GROUP_MAX logits, beside that of attn_split.comp. LANES lie in a subgroup.
 // Matches pith_cpu_append_rows, pith_cpu_append_cores, pith_cpu_attend (few rows).
 #include "lib/types.glsl"
@@ -31,10 +32,11 @@ layout(constant_id = 6) const uint KEYS = 1u;
 layout(constant_id = 7) const uint GROUP_MAX = 1u;
 layout(constant_id = 8) const bool Q_NORM = false;
 layout(constant_id = 9) const bool K_NORM = false;
+layout(constant_id = 11) const bool CHAIN = false;
 
 layout(push_constant) uniform Push { pith_vk_push_step P; };
-layout(std430, binding = 0) readonly buffer Q { vec4 q4[]; };
-layout(std430, binding = 1) writeonly buffer Out { float out1[]; };
+layout(std430, binding = 0) coherent readonly buffer Q { vec4 q4[]; };
+layout(std430, binding = 1) coherent writeonly buffer Out { float out1[]; };
 layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
 layout(std430, binding = 2) readonly buffer Base { vec2 bases[]; };
 layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
@@ -50,6 +52,7 @@ layout(std430, binding = 11) readonly buffer NormK { vec4 norm_k[]; };
 #include "lib/segment.glsl"
 #include "lib/reduce.glsl"
 #include "lib/split.glsl"
+#include "lib/link.glsl"
 
 const uint VECS = GROUPS, OWN_K = ROWS, OWN_V = ROWS + 1u;
 shared float vecs[(ROWS + 2u) * DIM]; // queries, then the token's key and value
@@ -194,18 +197,22 @@ void append_cores(uint lane, uint group, uint kv, uint share)
     }
 }
 
-void main()
+void attend(uint i)
 {
-    uint i = lane_index(), lane = i % LANES, group = i / LANES, part = gl_WorkGroupID.x + P.split0;
+    uint lane = i % LANES, group = i / LANES, part = gl_WorkGroupID.x + P.split0;
     uint share = uint(A.n_head / A.n_kv), blocks = (share + P.heads - 1u) / P.heads;
     uint kv = gl_WorkGroupID.y / blocks, in_share = gl_WorkGroupID.y % blocks * P.heads;
     uint h0 = kv * share + in_share, heads = min(P.heads, share - in_share);
     bool appends = part == P.splits, begins = part == 0u, live = lane * 8u < DIM;
-    vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
+    if (!CHAIN)
+        vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
     int total = segments_see(i, S.pos0, true), size = part_size(total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
     if (appends ? in_share != 0u : part >= live_parts)
         return;
+    link_wait(i);
+    if (CHAIN)
+        vectors_fetch(lane, group, kv, h0, appends ? 0u : heads);
     vectors_load(lane, group, kv, h0, appends ? 0u : heads, appends || begins);
     if (appends) {
         uint row = raw_row(S.pos0, S.raw_base[A.kv_class]);
@@ -248,4 +255,11 @@ void main()
     int begin = int(part) * size;
     rows_walk(lane, group, kv, A.core_heads != A.n_kv ? h0 : kv, begin, min(begin + size, total));
     rows_store(i, 0u, h0, heads, part, live_parts);
+}
+
+void main()
+{
+    uint i = lane_index();
+    attend(i);
+    link_signal(i);
 }

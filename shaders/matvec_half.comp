@@ -5,18 +5,22 @@
 // becomes a pair of halves in two operations (lib/halves.glsl).
 //
 //   staging   x, times the norm's weights, in shared memory. Each unit of 32 elements is divided by the power of two
-//             below its largest, so that halves neither overflow nor lose small units:
+//             below its largest, so that halves neither overflow nor lose small units (TINY: and raised again by what
+//             subnormal codes lack):
 //               uvec4 0..3   x as pairs, in the order of lib/halves.glsl
 //               uvec4 4      {the power of two, sum of the first 16 elements, sum of the others, -} as floats
 //             five uvec4 a unit: neighbours lie on different banks
-//   products  groups of LANES invocations take ROWS packed rows, a unit per invocation and turn, the next turn's weights
-//             in flight; 16 products summed in halves, everything else in f32
+//   products  groups of SPLIT times LANES invocations take ROWS packed rows, a unit per invocation and turn, the next
+//             turn's weights in flight; 16 products summed in halves, everything else in f32
 //
+// Matrices of few rows keep enough loads in flight only when SPLIT > 1 groups of lanes share a row.
 // A workgroup stages x once and goes through blocks of rows, one grid apart: loading x takes as long as many rows do.
 // The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
-// Grid: x = any number of workgroups, block of (WG / LANES) * ROWS packed rows by block; z = token.
-// Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns.
-// Shared memory: 80 STAGE bytes, 4 WG / LANES bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
+// In a chain (lib/link.glsl) the first weights are on their way before the wait.
+// Grid: x = any number of workgroups, block of (WG / LANES / SPLIT) * ROWS packed rows by block; z = token.
+// Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns;
+//           9 links.
+// Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
 #include "lib/types.glsl"
 #include "push/matmul.h"
@@ -28,29 +32,39 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint LANES = 32u;   // along K
 layout(constant_id = 2) const uint ROWS = 2u;     // packed rows per group of lanes, even
+layout(constant_id = 9) const uint SPLIT = 1u;
+layout(constant_id = 10) const bool TINY = false; // codes as subnormal halves, which the device must not take for zero
 layout(constant_id = 3) const bool NORM = false;
 layout(constant_id = 4) const uint EPILOGUE = 0u; // EPI_*
 layout(constant_id = 5) const bool BIAS = false;
 layout(constant_id = 6) const bool PAIRS = false; // packed rows 2j, 2j + 1 are row j of part 0 and of part 1
-layout(constant_id = 7) const uint STAGE = 64u;   // units of x in shared memory at a time, a multiple of LANES or all
+layout(constant_id = 7) const uint STAGE = 64u;   // units of x in shared memory at a time, a multiple of SPAN or all
 layout(constant_id = 8) const uint BATCH = 4u;    // loads of an invocation in flight while staging
+layout(constant_id = 11) const bool CHAIN = false;
 
 layout(push_constant) uniform Push { pith_vk_push_matvec P; };
 layout(std430, binding = 0) readonly buffer Slab4 { uvec4 W4[]; };
 layout(std430, binding = 0) readonly buffer Slab1 { uint W1[]; };
 layout(std430, binding = 1) readonly buffer X4 { vec4 x4[]; };
-layout(std430, binding = 2) buffer Y { float y[]; };
+layout(std430, binding = 1) coherent readonly buffer XChained { vec4 x4_chained[]; };
+layout(std430, binding = 2) coherent buffer Y { float y[]; };
 layout(std430, binding = 3) readonly buffer G4 { vec4 g4[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
 #include "lib/format.glsl"
 #include "lib/halves.glsl"
 #include "lib/reduce.glsl"
 #include "lib/epilogue.glsl"
+#include "lib/link.glsl"
 
 const uint PITCH = 5u; // uvec4 per staged unit
-const uint GROUPS = gl_WorkGroupSize.x / LANES;
+const uint PARTS = gl_WorkGroupSize.x / LANES, GROUPS = PARTS / SPLIT, SPAN = LANES * SPLIT;
 shared uvec4 xs[STAGE * PITCH];
-shared float sums[GROUPS];
+shared float sums[PARTS * ROWS];
+#ifdef RAW_NIBBLES
+const bool SUBNORMAL = TINY;
+#else
+const bool SUBNORMAL = false;
+#endif
 
 // Four elements of x, eight invocations to a unit of shared memory: piece j counts from the first staged unit.
 void stage_piece(uint j, bool live, vec4 v)
@@ -63,9 +77,9 @@ void stage_piece(uint j, bool live, vec4 v)
     sum += subgroupShuffleXor(sum, 2u);
     most = max(most, subgroupShuffleXor(most, 4u));
     float other = subgroupShuffleXor(sum, 4u);
-    uint power = clamp(floatBitsToUint(most) & 0x7F800000u, 0x00800000u, 0x7E800000u);
-    v *= uintBitsToFloat(0x7F000000u - power);
+    uint power = clamp(floatBitsToUint(most) & 0x7F800000u, 0x08000000u, 0x7E800000u); // 2^-111: its inverse can still be raised
     uint part = j % 8u, at = j / 8u * PITCH;
+    v *= uintBitsToFloat(0x7F000000u - power) * (!SUBNORMAL ? 1.0 : part < 4u ? 16384.0 : 1024.0);
     uvec2 pairs = uvec2(packHalf2x16(v.xz), packHalf2x16(v.yw));
     if (!live)
         return;
@@ -86,7 +100,7 @@ float stage(uint i, uint u0, uint n, uint token)
         vec4 v[BATCH], g[BATCH];
         [[unroll]] for (uint b = 0u; b < BATCH; b++) {
             uint j = min(j0 + b * gl_WorkGroupSize.x + i, last);
-            v[b] = x4[from + j];
+            v[b] = CHAIN ? x4_chained[from + j] : x4[from + j];
             if (NORM)
                 g[b] = g4[u0 * 8u + j];
         }
@@ -110,25 +124,47 @@ float norm_factor(uint i, uint lane, float squares)
         sums[i / LANES] = squares;
     barrier();
     float sum = 0.0;
-    for (uint g = 0u; g < GROUPS; g++)
+    for (uint g = 0u; g < PARTS; g++)
         sum += sums[g];
+    if (SPLIT > 1u)
+        barrier(); // rows_sum writes there
     return inversesqrt(sum / float(P.cols) + P.eps);
+}
+
+// Of each row the sum over all invocations of its group.
+void rows_sum(uint i, inout float acc[ROWS])
+{
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        acc[r] = lanes_sum(acc[r]);
+    if (SPLIT == 1u)
+        return;
+    if (i % LANES == 0u)
+        [[unroll]] for (uint r = 0u; r < ROWS; r++)
+            sums[i / LANES * ROWS + r] = acc[r];
+    barrier();
+    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+        acc[r] = 0.0;
+        for (uint k = 0u; k < SPLIT; k++)
+            acc[r] += sums[(i / SPAN * SPLIT + k) * ROWS + r];
+    }
+    barrier(); // before the next block's
 }
 
 void main()
 {
-    uint i = lane_index(), lane = i % LANES, token = gl_WorkGroupID.z;
+    uint i = lane_index(), lane = i % SPAN, group = i / SPAN, token = gl_WorkGroupID.z;
     const uint BLOCK = GROUPS * ROWS;
     uint block = gl_WorkGroupID.x, blocks = (P.rows + BLOCK - 1u) / BLOCK;
     Raw next[ROWS];
     uint row[ROWS];
     float squares = 0.0, rms = 1.0;
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        row[r] = min(block * BLOCK + i / LANES * ROWS + r, P.rows - 1u) * P.units;
+        row[r] = min(block * BLOCK + group * ROWS + r, P.rows - 1u) * P.units;
         next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is staged
     }
+    link_wait(i);
     for (bool begin = true; block < blocks; block += gl_NumWorkGroups.x, begin = false) {
-        uint first = block * BLOCK + i / LANES * ROWS, after = block + gl_NumWorkGroups.x;
+        uint first = block * BLOCK + group * ROWS, after = block + gl_NumWorkGroups.x;
         float acc[ROWS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             acc[r] = 0.0;
@@ -141,18 +177,18 @@ void main()
                 squares += begin ? more : 0.0;
                 barrier();
             }
-            for (uint t = 0u; t < n; t += LANES) {
+            for (uint t = 0u; t < n; t += SPAN) {
                 Raw now[ROWS];
                 uint unit[ROWS];
                 [[unroll]] for (uint r = 0u; r < ROWS; r++) {
                     now[r] = next[r];
                     unit[r] = row[r];
                 }
-                uint ahead = u0 + t + LANES;
+                uint ahead = u0 + t + SPAN;
                 if (ahead >= P.units) { // the next block's first
                     ahead = 0u;
                     [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                        row[r] = min(after * BLOCK + i / LANES * ROWS + r, P.rows - 1u) * P.units;
+                        row[r] = min(after * BLOCK + group * ROWS + r, P.rows - 1u) * P.units;
                 }
                 if (ahead > 0u || after < blocks) {
                     [[unroll]] for (uint r = 0u; r < ROWS; r++)
@@ -170,13 +206,20 @@ void main()
                 [[unroll]] for (uint r = 0u; r < ROWS; r++) {
                     f16vec2 q[16];
                     vec4 s;
-                    unit_pairs(now[r], unit[r] + u0 + u, q, s);
+#ifdef RAW_NIBBLES
+                    if (SUBNORMAL) {
+                        unit_tiny(now[r], q);
+                        s = unit_scales(now[r], unit[r] + u0 + u);
+                    } else
+#endif
+                        unit_pairs(now[r], unit[r] + u0 + u, q, s);
                     f16vec2 lo = q[0] * x[0], hi = q[8] * x[8];
                     [[unroll]] for (uint j = 1u; j < 8u; j++) {
                         lo = fma(q[j], x[j], lo);
                         hi = fma(q[j + 8u], x[j + 8u], hi);
                     }
-                    float v = extra.x * (s.x * (float(lo.x) + float(lo.y)) + s.y * (float(hi.x) + float(hi.y)));
+                    float v = float(lo.x) + float(lo.y), w = float(hi.x) + float(hi.y);
+                    v = SUBNORMAL ? extra.x * (s.x * 1024.0) * (v + w) - OFFSET * s.x * (extra.y + extra.z) : extra.x * (s.x * v + s.y * w);
 #if HAS_MIN
                     v += s.z * extra.y + s.w * extra.z;
 #endif
@@ -185,17 +228,19 @@ void main()
             }
         }
         if (NORM && begin)
-            rms = norm_factor(i, lane, squares);
+            rms = norm_factor(i, i % LANES, squares);
+        rows_sum(i, acc);
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
-            acc[r] = lanes_sum(acc[r]) * rms;
+            acc[r] *= rms;
         if (EPILOGUE == EPI_SWIGLU) {
             [[unroll]] for (uint r = 0u; r < ROWS; r += 2u)
-                if (r / 2u % LANES == lane && first + r < P.rows)
+                if (r / 2u % SPAN == lane && first + r < P.rows)
                     store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
         } else {
             [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                if (r % LANES == lane && first + r < P.rows)
+                if (r % SPAN == lane && first + r < P.rows)
                     store_one(token, P.row0 + first + r, acc[r]);
         }
     }
+    link_signal(i);
 }

@@ -40,6 +40,7 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
     c->used = 0;
     c->bound = VK_NULL_HANDLE;
     memset(c->ran, 0, sizeof c->ran);
+    c->links = NULL;
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     if (c->status == PITH_OK)
         c->status = pith_vk_check(d->fn.vkBeginCommandBuffer(c->handle, &info), "beginning a command buffer");
@@ -49,6 +50,8 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
 void pith_vk_cmd_barrier(pith_vk_cmd *c)
 {
     c->n_accesses = 0;
+    c->link_count = 0;
+    c->mixed = false;
     if (c->status != PITH_OK)
         return;
     const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
@@ -59,11 +62,12 @@ void pith_vk_cmd_barrier(pith_vk_cmd *c)
     c->device->fn.vkCmdPipelineBarrier(c->handle, stages, stages, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-/* Puts a barrier in front of what follows if it would meet an access since the last one; then remembers it. */
-static void order(pith_vk_cmd *c, const pith_vk_access *a, int n)
+/* Puts a barrier in front of what follows if it would meet an access since the last one, unless it waits for all of them
+ * itself; then remembers it. */
+static void order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool waits)
 {
     bool clash = false;
-    for (int i = 0; i < n && !clash; i++) {
+    for (int i = 0; i < n && !clash && !waits; i++) {
         for (int j = 0; j < c->n_accesses && !clash; j++) {
             const pith_vk_access *b = &c->accesses[j];
             clash = a[i].buffer == b->buffer && a[i].begin < b->end && b->begin < a[i].end && (a[i].write || b->write);
@@ -111,32 +115,65 @@ static VkDescriptorSet set_take(pith_vk_cmd *c)
     return set;
 }
 
-void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *call)
+void pith_vk_cmd_chain(pith_vk_cmd *c, const pith_vk_buffer *links, uint32_t first, bool clear_mark)
+{
+    uint32_t from = clear_mark ? 0 : PITH_VK_LINK_PITCH;
+    c->links = links;
+    c->links_first = first;
+    c->n_links = 0;
+    pith_vk_cmd_fill(c, links, 4ull * (first + from), 4ull * (PITH_VK_LINK_WORDS - from), 0);
+}
+
+/* The call as a link, or as it is: after everything since the last barrier. Copies what it changes. */
+static bool link_in(pith_vk_cmd *c, pith_vk_call *call, uint8_t *push, const pith_vk_access *accesses, int n)
+{
+    bool may = call->link_at && c->links && c->n_links < PITH_VK_LINKS_MAX, waits = may && !c->mixed && c->link_count > 0;
+    order(c, accesses, n, waits);
+    bool link = may && !c->mixed;
+    const struct pith_vk_push_link fields = {.first = c->links_first, .mine = c->n_links, .count = waits ? c->link_count : 0};
+    if (call->push_bytes)
+        memcpy(push, call->push, call->push_bytes);
+    if (link) {
+        memcpy(push + call->link_at, &fields, sizeof fields);
+        call->spec[PITH_VK_SPECS - 1] = true;
+        c->n_links++;
+    } else {
+        c->mixed = true;
+    }
+    call->push = push;
+    return link;
+}
+
+void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *given)
 {
     const pith_vk_device *d = c->device;
+    pith_vk_call copy = *given, *call = &copy;
+    uint8_t push[PITH_VK_PUSH_BYTES];
     if (c->status != PITH_OK)
         return;
     pith_vk_access accesses[PITH_VK_BINDINGS];
     VkDescriptorBufferInfo infos[PITH_VK_BINDINGS];
     VkWriteDescriptorSet writes[PITH_VK_BINDINGS];
     int n = 0, n_accesses = 0;
-    VkPipeline pipeline;
-    c->status = pith_vk_pipeline_get(c->pipelines, call->variant, call->spec, &pipeline);
-    VkDescriptorSet set = c->status == PITH_OK ? set_take(c) : VK_NULL_HANDLE;
-    if (c->status != PITH_OK)
-        return;
     for (uint32_t i = 0; i < PITH_VK_BINDINGS; i++) {
         /* What a specialised shader never reads must still be bound: to its first range. */
         const pith_vk_bind *b = call->bind[i].buffer ? &call->bind[i] : &call->bind[0];
         assert(b->offset % d->align == 0 && b->offset + b->bytes <= b->buffer->bytes && b->bytes <= d->range_max && b->bytes > 0);
         infos[n] = (VkDescriptorBufferInfo){.buffer = b->buffer->handle, .offset = b->offset, .range = b->bytes};
-        writes[n] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = set, .dstBinding = i, .descriptorCount = 1,
+        writes[n] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstBinding = i, .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &infos[n]};
         if (call->bind[i].buffer)
             accesses[n_accesses++] = (pith_vk_access){b->buffer->handle, b->offset, b->offset + b->bytes, b->write};
         n++;
     }
-    order(c, accesses, n_accesses);
+    bool link = link_in(c, call, push, accesses, n_accesses);
+    VkPipeline pipeline;
+    c->status = c->status == PITH_OK ? pith_vk_pipeline_get(c->pipelines, call->variant, call->spec, &pipeline) : c->status;
+    VkDescriptorSet set = c->status == PITH_OK ? set_take(c) : VK_NULL_HANDLE;
+    if (c->status != PITH_OK)
+        return;
+    for (int i = 0; i < n; i++)
+        writes[i].dstSet = set;
     d->fn.vkUpdateDescriptorSets(d->handle, (uint32_t)n, writes, 0, NULL);
     if (c->bound != pipeline)
         d->fn.vkCmdBindPipeline(c->handle, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
@@ -155,6 +192,8 @@ void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *call)
                               (unsigned long long)x, (unsigned long long)y, (unsigned long long)z);
         return;
     }
+    if (link)
+        c->link_count = (uint32_t)(x * y * z);
     if (x && y && z) {
         d->fn.vkCmdDispatch(c->handle, (uint32_t)x, (uint32_t)y, (uint32_t)z);
         c->ran[call->variant / 64] |= 1ull << (call->variant % 64);
@@ -166,7 +205,8 @@ void pith_vk_cmd_copy(pith_vk_cmd *c, const pith_vk_buffer *dst, uint64_t to, co
     if (c->status != PITH_OK || bytes == 0)
         return;
     const pith_vk_access accesses[] = {{src->handle, from, from + bytes, false}, {dst->handle, to, to + bytes, true}};
-    order(c, accesses, 2);
+    order(c, accesses, 2, false);
+    c->mixed = true;
     const VkBufferCopy region = {.srcOffset = from, .dstOffset = to, .size = bytes};
     if (c->status == PITH_OK)
         c->device->fn.vkCmdCopyBuffer(c->handle, src->handle, dst->handle, 1, &region);
@@ -177,7 +217,8 @@ void pith_vk_cmd_fill(pith_vk_cmd *c, const pith_vk_buffer *dst, uint64_t to, ui
     if (c->status != PITH_OK || bytes == 0)
         return;
     const pith_vk_access access = {dst->handle, to, to + bytes, true};
-    order(c, &access, 1);
+    order(c, &access, 1, false);
+    c->mixed = true;
     if (c->status == PITH_OK)
         c->device->fn.vkCmdFillBuffer(c->handle, dst->handle, to, bytes % 4 ? VK_WHOLE_SIZE : bytes, word);
 }

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Command buffers. Barriers are derived: a recording remembers which ranges were read and written since its last
- * barrier, and puts one in front of a command that would meet them. The first failure sticks; the rest are no-ops. */
+ * barrier, and puts one in front of a command that would meet them. The first failure sticks; the rest are no-ops.
+ *
+ * Dispatches that know how (call.link_at) form a chain where they follow each other: each waits in its shader for the
+ * one before, which is cheaper than a barrier and lets it begin early (shaders/lib/link.glsl). */
 #ifndef PITH_VK_CMD_H
 #define PITH_VK_CMD_H
 
 #include "memory.h"
 #include "pace.h"
 #include "pipeline.h"
+
+#include "../../shaders/push/link.h"
 
 typedef struct pith_vk_access {
     VkBuffer buffer;
@@ -23,6 +28,11 @@ typedef struct pith_vk_cmd {
     int n_sets, used;        /* used: descriptor sets taken, over all pools */
     pith_vk_access *accesses;
     int n_accesses, cap_accesses;
+    const pith_vk_buffer *links; /* where the chain's counters lie; NULL: barriers only */
+    uint32_t links_first;    /* word of the mark */
+    uint32_t n_links;        /* in this command buffer */
+    uint32_t link_count;     /* workgroups of the last link, if nothing but links came since the last barrier; else 0 */
+    bool mixed;              /* something else came */
     VkPipeline bound;
     pith_status status;
     double flop[PITH_VK_WORKS]; /* of what it holds */
@@ -43,6 +53,7 @@ typedef struct pith_vk_call {
     pith_vk_bind bind[PITH_VK_BINDINGS];
     const void *push;
     uint32_t push_bytes;
+    uint32_t link_at;        /* byte of `push` where its struct pith_vk_push_link is; 0: knows no chains. Constant 11: in one? */
     uint64_t groups[3];      /* x may exceed the device's limit: it then folds into y, which must be 1 */
 } pith_vk_call;
 
@@ -50,6 +61,9 @@ pith_status pith_vk_cmd_init(pith_vk_cmd *cmd, const pith_vk_device *device, pit
 void pith_vk_cmd_fini(pith_vk_cmd *cmd);
 /* Begins anew; the last submission must be over. */
 void pith_vk_cmd_begin(pith_vk_cmd *cmd);
+/* Dispatches from here on may chain, with counters at word `first` of a buffer, PITH_VK_LINK_WORDS of them, which it clears;
+ * the mark, which tells that a wait was given up, only if asked to. Every call with link_at binds that buffer at 9. */
+void pith_vk_cmd_chain(pith_vk_cmd *cmd, const pith_vk_buffer *links, uint32_t first, bool clear_mark);
 void pith_vk_cmd_dispatch(pith_vk_cmd *cmd, const pith_vk_call *call);
 void pith_vk_cmd_copy(pith_vk_cmd *cmd, const pith_vk_buffer *dst, uint64_t to, const pith_vk_buffer *src, uint64_t from, uint64_t bytes);
 void pith_vk_cmd_fill(pith_vk_cmd *cmd, const pith_vk_buffer *dst, uint64_t to, uint64_t bytes, uint32_t word);

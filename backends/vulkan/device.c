@@ -109,7 +109,7 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         caps |= PITH_VK_CAP(INTDOT);
     if ((subgroup->supportedOperations & wanted) == wanted && (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         caps |= PITH_VK_CAP(SUBGROUP);
-    caps |= PITH_VK_CAP(HALF) | PITH_VK_CAP(STEP);
+    caps |= PITH_VK_CAP(HALF) | PITH_VK_CAP(STEP) | PITH_VK_CAP(CHAIN);
     /* maintenance4: modules for Vulkan 1.3 give the workgroup's size by constants (LocalSizeId). */
     if (matrix[0] && v13 && f->v13.maintenance4 && f->coopmat.cooperativeMatrix && f->v12.shaderFloat16 && f->v11.storageBuffer16BitAccess &&
         f->v12.vulkanMemoryModel)
@@ -119,6 +119,13 @@ static uint32_t caps_of(const struct features *f, const VkPhysicalDeviceSubgroup
         matrix[1] == 16 && matrix[2] == 16)
         caps |= PITH_VK_CAP(COOPMAT2);
     return pith_vk_caps_close(caps);
+}
+
+/* For tests, PITH_VK_FORCE=1 in the environment: what a software device can without saying so, or has no use for. */
+static uint32_t forced(void)
+{
+    const char *text = getenv("PITH_VK_FORCE");
+    return text && strcmp(text, "1") == 0 ? PITH_VK_CAP(CHAIN) | PITH_VK_CAP(SUBNORMAL) : 0;
 }
 
 static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_physical *p)
@@ -161,6 +168,8 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
         cu.pNext = all.pNext;
         all.pNext = &cu;
     }
+    VkPhysicalDeviceFloatControlsProperties floats = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES, .pNext = all.pNext};
+    all.pNext = &floats;
     vkGetPhysicalDeviceProperties2(handle, &all);
     p->cores = sm_count ? sm.shaderSMCount
                : cu_count ? cu.shaderEngineCount * cu.shaderArraysPerEngineCount * cu.computeUnitsPerShaderArray : 0;
@@ -184,6 +193,8 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     if (!coopmat || !coopmat_shape(instance, handle, p->matrix))
         memset(p->matrix, 0, sizeof p->matrix);
     p->caps = caps_of(&f, &subgroup, v13, p->matrix);
+    if (floats.shaderDenormPreserveFloat16) /* can, and without being told otherwise does: the self-test looks */
+        p->caps = pith_vk_caps_close(p->caps | PITH_VK_CAP(SUBNORMAL));
 
     VkQueueFamilyProperties families[16];
     uint32_t n = 16;
@@ -197,6 +208,9 @@ static void physical_fill(VkInstance instance, VkPhysicalDevice handle, pith_vk_
     }
     if (p->timestamp_bits)
         p->caps |= PITH_VK_CAP(TIMESTAMPS);
+    if (p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU) /* gains nothing, and synchronisation validation cannot see waits in shaders */
+        p->caps &= ~PITH_VK_CAP(CHAIN);
+    p->caps = pith_vk_caps_close(p->caps | forced());
 }
 
 size_t pith_vk_physical_list(VkInstance instance, pith_vk_physical *out, size_t cap)
@@ -222,6 +236,8 @@ uint32_t pith_vk_caps_close(uint32_t caps)
 {
     if (!(caps & PITH_VK_CAP(FP16)) || !(caps & PITH_VK_CAP(SUBGROUP)))
         caps &= ~PITH_VK_CAP(HALF);
+    if (!(caps & PITH_VK_CAP(HALF)))
+        caps &= ~PITH_VK_CAP(SUBNORMAL);
     if (!(caps & PITH_VK_CAP(SUBGROUP)))
         caps &= ~PITH_VK_CAP(STEP);
     if (!(caps & PITH_VK_CAP(FP16)))

@@ -2,7 +2,7 @@
 /* Preparing a plan and running it. Memory is taken in prepare; a run writes the small state buffer and submits command
  * buffers that were recorded for this number of tokens (record.c). The last command of every submission copies an epoch
  * number to memory that the host reads: a wait that returned does not prove that the work ran, the number does. */
-#include "vulkan.h"
+#include "selftest.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -57,6 +57,8 @@ static pith_status measure(const pith_vk_backend *vk, const pith_plan *plan, pit
             s->head_cols = graph->values[node->dst].cols;
     }
     s->arena = (uint64_t)plan->arena_bytes * s->arena_scale;
+    s->links = align_up(s->arrivals, 4 * PITH_VK_LINK_PITCH);
+    s->arrivals = s->links + 4 * PITH_VK_LINK_WORDS;
     uint64_t pairs = (uint64_t)MAX(s->n_pairs, 1);
     s->state = base_offset(vk, plan) + pairs * 8;
     s->turns = (uint64_t)plan->n_tokens_max * pairs * 8;
@@ -218,12 +220,18 @@ static pith_status settle(pith_exec *e, int stage)
         return PITH_OK;
     e->pending[stage] = false;
     PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->value[stage]));
-    uint32_t seen = *(const volatile uint32_t *)e->result[stage].mapped;
+    const volatile uint32_t *result = e->result[stage].mapped;
+    uint32_t seen = result[0];
     if (seen != e->epoch[stage]) {
         char reason[128];
         PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->backend->queue.submitted)); /* nothing runs on when all is dropped */
         snprintf(reason, sizeof reason, "it reported work as done that never ran (epoch %u, expected %u)", seen, e->epoch[stage]);
         return pith_vk_queue_lose(&e->backend->queue, reason);
+    }
+    if (e->chained[stage] && result[1]) { /* the values are of no use, and no chain is from now on */
+        pith_vk_selftest_condemn(e->backend, PITH_VK_CAP(CHAIN));
+        PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->backend->queue.submitted));
+        return pith_vk_queue_lose(&e->backend->queue, "a dispatch waited for the one before it without end; from now on there are barriers between them");
     }
     pith_vk_timings_collect(e);
     pith_vk_clock_collect(e, stage);
@@ -255,6 +263,7 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
     PITH_TRY(settle(e, step->stage)); /* its state buffer is read until then */
     pith_vk_recording *r;
     PITH_TRY(pith_vk_recording_get(e, step->stage, n, &r));
+    e->chained[step->stage] = r->chained;
     e->epoch[step->stage]++;
     state_write(e, step);
     e->begin_ns[step->stage] = queue->done == queue->submitted ? pith_os_now_ns() : 0;

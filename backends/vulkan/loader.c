@@ -81,7 +81,8 @@ static pith_status create(void)
     if (validate && !has_layer(layer))
         return pith_fail(PITH_ERROR_DEVICE, "vulkan: PITH_VK_VALIDATION is set, but there is no %s", layer);
     const VkValidationFeatureEnableEXT enable[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
-    const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT, .enabledValidationFeatureCount = 1,
+    bool sync = validate && strcmp(asked, "core") != 0;
+    const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT, .enabledValidationFeatureCount = sync,
                                               .pEnabledValidationFeatures = enable};
     const VkApplicationInfo app = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "pith", .pEngineName = "pith",
                                    .apiVersion = VK_API_VERSION_1_3};

@@ -10,8 +10,8 @@
 #include <volk.h>
 
 /* The process's instance, made on first use. NULL *out with PITH_OK: no loader or no driver. Thread-safe. With
- * PITH_VK_VALIDATION=1 in the environment the validation layer watches, synchronisation included, and its messages are
- * logged as errors and counted. */
+ * PITH_VK_VALIDATION=1 in the environment the validation layer watches, synchronisation included (=core: without), and its
+ * messages are logged as errors and counted. */
 pith_status pith_vk_instance_acquire(VkInstance *out);
 void pith_vk_instance_release(void);
 /* Messages of the validation layer so far. */

@@ -200,7 +200,8 @@ static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32
     /* Workgroups that a core of a large card holds at once, by their registers (96, 128, 168). A remainder would be a wave
      * of its own. */
     uint32_t blocks, heads = pith_vk_attend_heads(node, &blocks), per_core = heads == 1 ? 5 : heads == 2 ? 4 : 3;
-    uint32_t have = blocks * (uint32_t)node->u.attend.layout->n_kv, n = per_core * d->cores / have;
+    uint32_t n_kv = (uint32_t)node->u.attend.layout->n_kv, have = blocks * n_kv; /* and one of each KV head appends */
+    uint32_t n = per_core * d->cores > n_kv ? (per_core * d->cores - n_kv) / have : 1;
     *fill = n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
     double times = keys_most(node) / ((double)PART_KEYS * *fill);
     uint32_t most = SPLITS_MAX / *fill;

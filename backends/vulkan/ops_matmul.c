@@ -4,6 +4,7 @@
 #include "tune.h"
 #include "vulkan.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,21 +112,26 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
     uint32_t ldx = (uint32_t)graph->values[node->src].cols, ldy = (uint32_t)graph->values[node->dst].cols;
     bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0, ragged = g->cols % 32 != 0 || ldx % 4 != 0;
     bool half = g->format >= PITH_VK_FORMAT_Q4_0 && !ragged && pith_vk_has_half_vectors(d);
-    const pith_vk_vector v = half ? pith_vk_vector_half_choose(d, (uint32_t)slab->rows, g->units) : pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
+    bool nibbles = g->format == PITH_VK_FORMAT_Q4_0 || g->format == PITH_VK_FORMAT_Q4_1 || g->format == PITH_VK_FORMAT_Q4_K;
+    const pith_vk_vector v = half ? pith_vk_vector_half_choose(d, (uint32_t)slab->rows, g->units, nibbles) : pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
     struct pith_vk_push_matvec push = {.units = g->units, .rows = (uint32_t)slab->rows, .row0 = (uint32_t)slab->row0,
                                        .group_rows = (uint32_t)g->rows, .col0 = (uint32_t)g->col0, .cols = (uint32_t)g->cols,
                                        .ldx = ldx, .ldy = ldy, .eps = node->u.matmul.norm_eps};
     memcpy(push.plane, slab->plane, sizeof push.plane);
-    const pith_vk_call call = {
+    pith_vk_call call = {
         .variant = (pith_spv)(half ? PITH_SPV_MATVEC_HALF_Q4_0 + g->format - PITH_VK_FORMAT_Q4_0
                                    : (shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
         .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, half ? v.depth : v.stage,
-                 half ? 0 : v.depth},
+                 half ? v.split : v.depth, half && (d->caps & PITH_VK_CAP(SUBNORMAL))},
         .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {half ? v.workgroups : div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
+    if (half && rec->r->chained) {
+        call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
+        call.link_at = offsetof(struct pith_vk_push_matvec, link);
+    }
     pith_vk_cmd_dispatch(rec->cmd, &call);
 }
 

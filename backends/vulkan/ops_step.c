@@ -4,6 +4,7 @@
 #include "tune.h"
 #include "vulkan.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
                                   {table.buffer, table.offset, e->tables.bytes - table.offset, false}},
                          .push = &push,
                          .push_bytes = sizeof push,
+                         .link_at = offsetof(struct pith_vk_push_step, link),
                          .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
     pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
     call.bind[8] = pith_vk_bind_all(&e->parts, true);

@@ -217,5 +217,6 @@ const pith_vk_probe pith_vk_probes[] = {{"a product of one token", vector_check}
                                         {"a product of many tokens", matrix_check},
                                         {"attention", pith_vk_probe_attention},
                                         {"attention over cores", pith_vk_probe_cores},
+                                        {"a chain of dispatches", pith_vk_probe_chain},
                                         {"a product of bytes", bytes_check}};
 const int pith_vk_n_probes = (int)(sizeof pith_vk_probes / sizeof pith_vk_probes[0]);

@@ -51,6 +51,8 @@ static bool next_cmd(pith_vk_record *rec)
     r->n_cmds++;
     rec->cmd = cmd;
     pith_vk_cmd_begin(cmd);
+    if (r->chained)
+        pith_vk_cmd_chain(cmd, &rec->e->arrivals, (uint32_t)(rec->e->sizes.links / 4), r->n_cmds == 1);
     memset(cmd->flop, 0, sizeof cmd->flop);
     clock_mark(rec, 0);
     return true;
@@ -151,6 +153,7 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
     r->clocked = e->clock_queries && r->stage == PITH_STAGE_TRUNK && r->n > PITH_VK_FEW_TOKENS;
     memcpy(r->rate, e->backend->pace.seconds_per_flop, sizeof r->rate);
     r->timed = e->timed;
+    r->chained = !r->timed && r->stage == PITH_STAGE_TRUNK && r->n <= PITH_VK_FEW_TOKENS && (e->backend->device.caps & PITH_VK_CAP(CHAIN));
     next_cmd(&rec);
     if (r->timed && rec.cmd)
         pith_vk_timings_begin(&rec);
@@ -180,6 +183,8 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
             pith_vk_cmd_copy(rec.cmd, &e->result[1], 64, b.buffer, b.offset, b.bytes);
         }
         pith_vk_cmd_barrier(rec.cmd); /* the epoch is the last thing to be written */
+        if (r->chained)
+            pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 4, &e->arrivals, e->sizes.links, 4);
         pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 0, &e->state[r->stage], epoch, 4);
         clock_mark(&rec, 1);
         rec.status = pith_vk_cmd_end(rec.cmd);

@@ -25,5 +25,7 @@ pith_status pith_vk_rig_run(pith_vk_rig *r, int32_t first, int32_t n, int64_t ra
 /* probes_attn.c */
 pith_status pith_vk_probe_attention(pith_vk_backend *vk, bool *good);
 pith_status pith_vk_probe_cores(pith_vk_backend *vk, bool *good);
+/* probes_chain.c */
+pith_status pith_vk_probe_chain(pith_vk_backend *vk, bool *good);
 
 #endif

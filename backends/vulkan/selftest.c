@@ -12,14 +12,14 @@
 #define FILE_MAX 4096
 
 /* Suspects, those first whose loss costs least. */
-static const uint32_t suspects[] = {PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT2), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8),
+static const uint32_t suspects[] = {PITH_VK_CAP(CHAIN), PITH_VK_CAP(SUBNORMAL), PITH_VK_CAP(STEP), PITH_VK_CAP(HALF), PITH_VK_CAP(COOPMAT2), PITH_VK_CAP(COOPMAT), PITH_VK_CAP(INTDOT), PITH_VK_CAP(INT8),
                                     PITH_VK_CAP(SUBGROUP), PITH_VK_CAP(FP16)};
 #define N_SUSPECTS ((int)(sizeof suspects / sizeof suspects[0]))
 
 /* ---- the verdict ---------------------------------------------------------------------------------------------------- */
 
 /* A line of the file: "caps bad", eight hex digits each; the first line tells what the file is. */
-static const char title[] = "pith self-test 3\n";
+static const char title[] = "pith self-test 4\n";
 
 static bool verdict_read(const pith_vk_physical *physical, uint32_t caps, uint32_t *bad)
 {
@@ -53,6 +53,16 @@ static void verdict_write(const pith_vk_physical *physical, uint32_t caps, uint3
     free(old);
     if (n > 0 && (size_t)n < sizeof text && !pith_vk_cache_write(path, text, (size_t)n))
         pith_log(PITH_LOG_INFO, "vulkan: the self-test's verdict could not be remembered");
+}
+
+void pith_vk_selftest_condemn(pith_vk_backend *vk, uint32_t bad)
+{
+    uint32_t caps = vk->device.caps | vk->caps_off;
+    char path[512], text[64];
+    vk->caps_off |= bad;
+    pith_vk_cache_path(&vk->physical, ".test", path, sizeof path);
+    int n = snprintf(text, sizeof text, "%s%08x %08x\n", title, caps, vk->caps_off);
+    (void)pith_vk_cache_write(path, text, (size_t)n); /* else it is found out again */
 }
 
 void pith_vk_selftest_describe(const pith_vk_physical *physical, uint32_t caps, char *text, size_t size)

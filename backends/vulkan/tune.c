@@ -208,38 +208,52 @@ bool pith_vk_has_half_vectors(const pith_vk_device *d)
  * rows of all over those of the busiest core, times the cores. */
 static double vector_spread(const pith_vk_device *d, uint32_t rows, uint32_t per_core, pith_vk_vector *v)
 {
-    uint32_t block = v->invocations / v->lanes * v->rows, blocks = (rows + block - 1) / block, most_groups = per_core * d->cores;
+    uint32_t block = v->invocations / v->lanes / v->split * v->rows, blocks = (rows + block - 1) / block, most_groups = per_core * d->cores;
     uint32_t rounds = (blocks + most_groups - 1) / most_groups;
     v->workgroups = (blocks + rounds - 1) / rounds;
     return (double)rows / ((double)((v->workgroups + d->cores - 1) / d->cores) * rounds * block * d->cores);
 }
 
-pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units)
+/* The largest size up to `most` that the device takes. */
+static uint32_t size_upto(const pith_vk_device *d, uint32_t most)
 {
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
-    uint32_t subgroup = d->physical.subgroup, size, n, per_core = 2;
-    pith_vk_vector v = {.invocations = 512, .lanes = lanes_for(units, subgroup), .rows = 2};
-    while (v.invocations > l->maxComputeWorkGroupInvocations || v.invocations > l->maxComputeWorkGroupSize[0])
-        v.invocations /= 2;
-    v.invocations = v.invocations < subgroup ? subgroup : v.invocations;
-    /* Half the size where that leaves fewer cores waiting: 12288 rows on 132 cores take two rounds of 192 workgroups, or of
-     * 384, three to a core. */
+    while (most > d->physical.subgroup && (most > l->maxComputeWorkGroupInvocations || most > l->maxComputeWorkGroupSize[0]))
+        most /= 2;
+    return most < d->physical.subgroup ? d->physical.subgroup : most;
+}
+
+pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows, uint32_t units, bool nibbles)
+{
+    const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
+    uint32_t subgroup = d->physical.subgroup, size, n, asked, per_core = 2;
+    pith_vk_vector v = {.invocations = size_upto(d, 512), .lanes = lanes_for(units, subgroup), .rows = 2, .split = 1};
     pith_vk_vector half = v;
     half.invocations /= 2;
-    if (half.invocations >= subgroup && half.invocations >= 256 && vector_spread(d, rows, 3, &half) > 1.1 * vector_spread(d, rows, 2, &v)) {
+    if (nibbles && 2 * v.lanes <= units && size_upto(d, 1024) == 1024 && rows <= v.invocations / v.lanes * v.rows * d->cores) {
+        /* Few rows: two groups of lanes to each, or too few loads are on their way; and one large workgroup to a core, as every
+         * workgroup reads all of x. */
+        v.invocations = 1024;
+        v.split = 2;
+        per_core = 1;
+    } else if (!(d->caps & PITH_VK_CAP(CHAIN)) && half.invocations >= 256 &&
+               vector_spread(d, rows, 3, &half) > 1.1 * vector_spread(d, rows, 2, &v)) {
+        /* Half the size where that leaves fewer cores waiting: 12288 rows on 132 cores take two rounds of 192 workgroups, or of
+         * 384, three to a core. In a chain the next product begins on those that would wait. */
         v = half;
         per_core = 3;
     }
     const char *text = getenv("PITH_VK_HALF");
-    uint32_t asked;
     if (text && sscanf(text, "%u,%u,%u", &size, &n, &asked) == 3 && power_of_two(size) && size >= subgroup && size <= l->maxComputeWorkGroupSize[0] &&
         size <= l->maxComputeWorkGroupInvocations && n >= 2 && n <= 16 && n % 2 == 0 && asked > 0 && asked < 1024) {
         v.invocations = size;
         v.rows = n;
+        v.split = v.invocations >= v.split * v.lanes ? v.split : 1;
         per_core = asked;
     }
-    uint32_t room = (d->shared_bytes - 4 * v.invocations) / 80, most = room < 448 ? room : 448; /* 448 units: K of 14336, 35 KiB */
-    v.stage = units < most ? units : most - most % v.lanes;
+    uint32_t span = v.lanes * v.split, room = (d->shared_bytes - 4 * v.invocations * v.rows) / 80;
+    uint32_t most = room < 448 ? room : 448; /* 448 units: K of 14336, 35 KiB */
+    v.stage = units < most ? units : most - most % span;
     uint32_t pieces = (v.stage * 8 + v.invocations - 1) / v.invocations;
     v.depth = pieces < 8 ? pieces : 8;
     (void)vector_spread(d, rows, per_core, &v);

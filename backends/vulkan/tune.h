@@ -41,15 +41,16 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *device, uint32_t m, uint3
 /* A product with one token: `lanes` invocations share `rows` packed rows; `stage` units of x are kept in shared memory,
  * `depth` units of an invocation are loaded ahead. PITH_VK_MATVEC="invocations,rows,depth" in the environment overrides. */
 typedef struct pith_vk_vector {
-    uint32_t invocations, lanes, rows, stage, depth, workgroups;
+    uint32_t invocations, lanes, rows, stage, depth, workgroups, split;
 } pith_vk_vector;
 
 pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
 
-/* The same with products in halves (matvec_half.comp): is it there, and its sizes; depth is that of staging x.
+/* The same with products in halves (matvec_half.comp): is it there, and its sizes; depth is that of staging x;
+ * nibbles: a format that needs few registers.
  * PITH_VK_HALF="invocations,rows,workgroups per core" in the environment overrides, PITH_VK_HALF=0 turns it off. */
 bool pith_vk_has_half_vectors(const pith_vk_device *device);
-pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units);
+pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units, bool nibbles);
 
 #define PITH_VK_ATTEND_FEW_KEYS 2 /* keys at a time of a group of lanes in attn_split.comp, attn_step.comp; as many on their way */
 #define PITH_VK_ATTEND_KEYS 32     /* keys at a time in attn_matrix.comp */

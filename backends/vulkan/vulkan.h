@@ -128,11 +128,12 @@ typedef struct pith_vk_recording {
     int32_t n_cmds, cap_cmds;
     double rate[PITH_VK_WORKS]; /* seconds per FLOP that it was cut by */
     bool clocked;           /* each command buffer notes when it begins and ends */
+    bool chained;           /* dispatches of few tokens wait for each other without barriers: cmd.h */
     uint64_t used;          /* clock of last use; 0: empty */
 } pith_vk_recording;
 
-typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree */
-    uint64_t arena, arena_scale, unpacked, act, parts, arrivals, state, tables, turns, result;
+typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree. links: where they begin in arrivals */
+    uint64_t arena, arena_scale, unpacked, act, parts, arrivals, links, state, tables, turns, result;
     int32_t n_pairs;        /* of the rotation */
     int32_t head_cols;      /* widest result of the head stage */
 } pith_vk_sizes;
@@ -167,6 +168,7 @@ struct pith_exec {
     uint64_t clock;
     uint32_t epoch[2];         /* last submitted */
     bool pending[2];           /* submitted, epoch not yet checked */
+    bool chained[2];           /* what was submitted */
     uint64_t value[2];         /* timeline of the stage's last submission */
     int32_t head_rows;         /* of the last head run */
     pith_vk_recording *last[2]; /* per stage: what was submitted, until its times are known */

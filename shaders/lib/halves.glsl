@@ -40,6 +40,34 @@ Raw unit_load(uint U)
     return raw;
 }
 
+#ifdef RAW_NIBBLES
+vec4 unit_scales(Raw raw, uint U)
+{
+#if defined(FMT_Q4_0)
+    return vec4(vec2(half_at(raw.h.x, U)), 0, 0);
+#elif defined(FMT_Q4_1)
+    return unpackHalf2x16(raw.h.x).xxyy;
+#else
+    vec4 s;
+    header_k(raw.h, U & 7u, s);
+    return s;
+#endif
+}
+
+// The same pairs with a single operation each: the bits of codes as they are, as subnormal halves. Codes of the first 16
+// elements count 2^-24, those of the others 2^-20; OFFSET is not taken off.
+void unit_tiny(Raw raw, out f16vec2 q[16])
+{
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        uint even = raw.v[i], odd = even >> 8;
+        q[2 * i] = unpackFloat2x16(even & 0x000F000Fu);
+        q[2 * i + 1] = unpackFloat2x16(odd & 0x000F000Fu);
+        q[2 * i + 8] = unpackFloat2x16(even & 0x00F000F0u);
+        q[2 * i + 9] = unpackFloat2x16(odd & 0x00F000F0u);
+    }
+}
+#endif
+
 // Pairs of unit U, and its scales as in lib/format.glsl.
 void unit_pairs(Raw raw, uint U, out f16vec2 q[16], out vec4 s)
 {
@@ -52,13 +80,7 @@ void unit_pairs(Raw raw, uint U, out f16vec2 q[16], out vec4 s)
         q[2 * i + 8] = fma(unpackFloat2x16((even & 0x00F000F0u) | 0x64006400u), f16vec2(0.0625), f16vec2(-64.0 - OFFSET));
         q[2 * i + 9] = fma(unpackFloat2x16((odd & 0x00F000F0u) | 0x64006400u), f16vec2(0.0625), f16vec2(-64.0 - OFFSET));
     }
-#if defined(FMT_Q4_0)
-    s = vec4(vec2(half_at(raw.h.x, U)), 0, 0);
-#elif defined(FMT_Q4_1)
-    s = unpackHalf2x16(raw.h.x).xxyy;
-#else
-    header_k(raw.h, U & 7u, s);
-#endif
+    s = unit_scales(raw, U);
 #else
     [[unroll]] for (int i = 0; i < 8; i++) {
         q[2 * i] = unpackFloat2x16((raw.c[i] & 0x00FF00FFu) | 0x64006400u) + CODE_ZERO;

@@ -3,7 +3,7 @@
  * Written once, when an executor is made; one struct per node, read as a storage buffer. */
 #ifndef PITH_PUSH_ATTN_H
 #define PITH_PUSH_ATTN_H
-#include "base.h"
+#include "link.h"
 
 struct pith_vk_bound {
     PITH_I32 min, max, shift, mul, group;
@@ -54,6 +54,7 @@ struct pith_vk_push_step {
     PITH_U32 heads, splits, split0; /* as in attend */
     PITH_U32 bases;         /* pairs from the state's begin to the rotation of pos0 */
     PITH_U32 freqs;         /* words from the struct of arguments to the frequencies */
+    PITH_STRUCT(pith_vk_push_link) link;
 };
 
 #endif

@@ -2,7 +2,7 @@
 /* Arguments of the kernels around matrix products. Offsets of planes count 16-byte units from the bound range. */
 #ifndef PITH_PUSH_MATMUL_H
 #define PITH_PUSH_MATMUL_H
-#include "base.h"
+#include "link.h"
 
 /* dequant.comp: rows of a packed weight as floats or halves. */
 struct pith_vk_push_dequant {
@@ -26,6 +26,7 @@ struct pith_vk_push_matvec {
     PITH_U32 cols;       /* K */
     PITH_U32 ldx, ldy;   /* elements between tokens */
     PITH_F32 eps;
+    PITH_STRUCT(pith_vk_push_link) link;
 };
 
 /* act.comp: activations as the tile kernels read them. */

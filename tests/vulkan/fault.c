@@ -117,6 +117,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL pipelines(VkDevice d, VkPipelineCache cach
     return real.vkCreateComputePipelines(d, cache, n, info, a, out);
 }
 
+static VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer cmd, uint32_t x, uint32_t y, uint32_t z)
+{
+    if (++fault.n_dispatch != fault.drop)
+        real.vkCmdDispatch(cmd, x, y, z);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, uint32_t n, const VkSubmitInfo *info, VkFence fence)
 {
     VkSubmitInfo mine = *info;
@@ -176,6 +182,7 @@ static void install(struct VolkDeviceTable *fn)
     fn->vkCreateShaderModule = module;
     fn->vkCreateComputePipelines = pipelines;
     fn->vkQueueSubmit = submit;
+    fn->vkCmdDispatch = dispatch;
     fn->vkGetSemaphoreCounterValue = counter;
     fn->vkWaitSemaphores = wait;
     fn->vkDeviceWaitIdle = idle;

@@ -15,11 +15,12 @@ typedef struct vk_fault {
     int lose[3];        /* these submissions lose the device */
     int skip;           /* this submission is reported done and never ran */
     int hang;           /* this submission never ends */
+    int drop;           /* this dispatch is not recorded */
     int swap, by;       /* module pith_spv `swap` is made of the code of `by`; both 0: none */
     int bend, from, to; /* in module pith_spv `bend` the GLSL.std.450 instruction `from` is `to` instead; both 0: none */
     uint64_t heap[2];   /* sizes of two heaps over the device's memory type 0; zeros: as they are */
     /* seen */
-    int n_alloc, n_create, n_submit;
+    int n_alloc, n_create, n_submit, n_dispatch;
     int alive;          /* allocations not freed */
     bool made[PITH_SPV_COUNT]; /* modules */
     uint64_t now[2], peak; /* bytes in the two heaps */

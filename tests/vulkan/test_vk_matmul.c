@@ -107,8 +107,9 @@ static struct product dot(const struct matmul_case *c, const float *w, const str
         doubt += fabs(w[k] * t->doubt[k]);
     }
     struct product p = {sum + bias, pith_bound_f32(terms + 4, magnitude + fabs(bias)) + doubt};
+    double even = (double)c->cols / (odd ? 32 : 1); /* terms that share the magnitude: one of a unit may have it all */
     if (halves > 0) /* x and w rounded to 11 bits each; halves below 2^-14 lose more */
-        p.error += halves * (magnitude * 0x1p-10 / sqrt((double)c->cols) * 4 + 1e-6 * sqrt((double)c->cols));
+        p.error += halves * (magnitude * 0x1p-10 / sqrt(even) * 4 + 1e-6 * sqrt((double)c->cols));
     return p;
 }
 
@@ -317,6 +318,16 @@ static void test_odd_bytes(void **state)
             run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, 20, false, i % 2, PITH_EPILOGUE_STORE}, 700 + i);
 }
 
+/* One token by one: units that are zero, tiny, huge or of one large element, as halves that are scaled unit by unit. */
+static void test_odd_vectors(void **state)
+{
+    (void)state;
+    odd = true;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (pith_vk_format_of(types[i]) >= PITH_VK_FORMAT_Q4_0)
+            run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, 4, false, i % 2, PITH_EPILOGUE_STORE}, 900 + i);
+}
+
 /* PITH_VK_INT8=1 does as it says; whoever wants exact products, or hides such dot products, gets no bytes all the same: what
  * comes is within the bound of halves. */
 static void test_fallback(void **state)
@@ -352,7 +363,8 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
                                        cmocka_unit_test_teardown(test_slabs, undo), cmocka_unit_test_teardown(test_byte_tiles, undo),
-                                       cmocka_unit_test_teardown(test_odd_bytes, undo), cmocka_unit_test_teardown(test_fallback, undo),
-                                       cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test_teardown(test_odd_bytes, undo), cmocka_unit_test_teardown(test_odd_vectors, undo),
+                                       cmocka_unit_test_teardown(test_fallback, undo), cmocka_unit_test(vk_shared_close),
+                                       cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
