@@ -142,7 +142,7 @@ static void run_member(void *user, int i, int n)
     bool tables = false;
     for (int32_t j = 0; j < graph->n_nodes; j++) {
         const pith_node *node = &graph->nodes[j];
-        if (node->stage != e->step->stage)
+        if (!pith_step_has(e->step, node))
             continue;
         uint64_t begin = i == 0 && e->timed ? pith_os_now_ns() : 0;
         if (node->op == PITH_OP_KV_APPEND && !tables) {

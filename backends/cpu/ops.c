@@ -16,6 +16,12 @@ static int32_t cols_of(const pith_exec *e, int32_t value)
     return e->plan->graph->values[value].cols;
 }
 
+/* A value's row of the first token that the node runs for. */
+static float *value_of(const pith_exec *e, const pith_node *node, int32_t value)
+{
+    return pith_cpu_value(e, value) + (int64_t)pith_step_first(e->step, node) * cols_of(e, value);
+}
+
 static const float *vector_of(const pith_exec *e, int32_t weight)
 {
     return weight < 0 ? NULL : e->weights->weights[weight].vector;
@@ -57,7 +63,7 @@ static void pack_acts(pith_exec *e, const pith_node *node, int64_t n_tokens, int
     const pith_cpu_kernels *k = &e->backend->kernels;
     const pith_cpu_weight *w = &e->weights->weights[node->u.matmul.weight];
     int64_t cols = cols_of(e, node->src);
-    const float *x = pith_cpu_value(e, node->src);
+    const float *x = value_of(e, node, node->src);
     const float *norm = vector_of(e, node->u.matmul.norm);
     if (norm) {
         for (int64_t t = t0; t < t1; t++)
@@ -85,7 +91,7 @@ static void matmul_rows(pith_exec *e, const pith_node *node, uint8_t *const *act
         const pith_cpu_matrix *m = &w->parts[p];
         int64_t b = r0 > first ? r0 - first : 0, end = r1 - first < m->rows ? r1 - first : m->rows;
         if (b < end) {
-            float *y = pith_cpu_value(e, node->dst) + first;
+            float *y = value_of(e, node, node->dst) + first;
             if (add && bias) { /* dst += bias, then the product on top */
                 for (int64_t t = 0; t < n_tokens; t++)
                     for (int64_t r = b; r < end; r++)
@@ -106,7 +112,7 @@ static void swiglu_rows(pith_exec *e, const pith_node *node, uint8_t *const *act
     const float *bias = vector_of(e, node->u.matmul.bias);
     const pith_cpu_matrix *gate = &w->parts[0], *up = &w->parts[1];
     int64_t ldy = cols_of(e, node->dst);
-    float *y = pith_cpu_value(e, node->dst);
+    float *y = value_of(e, node, node->dst);
     for (int64_t r = r0; r < r1; r += PITH_CPU_STRIP) {
         int64_t end = r + PITH_CPU_STRIP < r1 ? r + PITH_CPU_STRIP : r1;
         pith_cpu_matmul(k, gate, act[gate->act], n_tokens, r, end, bias, false, y, ldy, panel);
@@ -119,7 +125,7 @@ static void swiglu_rows(pith_exec *e, const pith_node *node, uint8_t *const *act
 static void run_matmul(pith_exec *e, const pith_node *node, int i, int n)
 {
     const pith_cpu_weight *w = &e->weights->weights[node->u.matmul.weight];
-    int64_t n_tokens = rows_of(e, node->src);
+    int64_t n_tokens = rows_of(e, node->src) - pith_step_first(e->step, node);
     uint8_t *own = e->own + (size_t)i * e->own_bytes;
     void *panel = own + e->own_act_bytes;
     float *strip = (float *)(void *)(own + e->own_act_bytes + e->own_panel_bytes);
@@ -201,13 +207,14 @@ static void run_append(pith_exec *e, const pith_node *node, int i, int n)
 
 static void run_attend(pith_exec *e, const pith_node *node, int i, int n)
 {
+    int32_t first = pith_step_first(e->step, node);
     pith_cpu_attend_args a = {
-        .q = pith_cpu_value(e, node->src),
+        .q = value_of(e, node, node->src),
         .ldq = cols_of(e, node->src),
-        .out = pith_cpu_value(e, node->dst),
+        .out = value_of(e, node, node->dst),
         .ldo = cols_of(e, node->dst),
-        .n_tokens = e->step->n_tokens,
-        .pos0 = e->step->pos0,
+        .n_tokens = e->step->n_tokens - first,
+        .pos0 = e->step->pos0 + first,
         .n_head = node->u.attend.n_head,
         .scale = node->u.attend.scale,
         .segments = node->u.attend.segments,
@@ -219,7 +226,7 @@ static void run_attend(pith_exec *e, const pith_node *node, int i, int n)
     };
     for (int32_t s = 0; s < a.n_segments; s++)
         if (a.segments[s].list != PITH_LIST_NONE)
-            a.lists[s] = (const int32_t *)(const void *)pith_cpu_value(e, a.segments[s].list_value);
+            a.lists[s] = (const int32_t *)(const void *)value_of(e, node, a.segments[s].list_value);
     pith_cpu_attend(&e->backend->kernels, &a, e->backend->pool, i, n);
 }
 

@@ -28,6 +28,7 @@ struct pith_weight_store { int32_t n; };
 struct pith_exec {
     struct trace *trace;
     const pith_plan *plan;
+    int32_t n_skip; /* of the last trunk */
 };
 
 static void record(struct trace *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -175,11 +176,19 @@ static void trace_exec_destroy(pith_exec **e)
 static pith_status trace_run(pith_exec *e, const pith_step *step)
 {
     const pith_graph *graph = e->plan->graph;
-    record(e->trace, "%s tokens %d pos %" PRId64 " base %" PRId64 " %" PRId64 " rows %d\n",
-           step->stage == PITH_STAGE_TRUNK ? "trunk" : "head", step->n_tokens, step->pos0, step->raw_base[0], step->raw_base[1], step->n_rows);
+    record(e->trace, "%s tokens %d pos %" PRId64 " base %" PRId64 " %" PRId64 " rows %d skip %d\n",
+           step->stage == PITH_STAGE_TRUNK ? "trunk" : "head", step->n_tokens, step->pos0, step->raw_base[0],
+           step->raw_base[1], step->n_rows, step->n_skip);
     for (int32_t i = 0; i < graph->n_nodes; i++)
-        if (graph->nodes[i].stage == step->stage)
-            record(e->trace, "%s %d\n", pith_op_name(graph->nodes[i].op), graph->nodes[i].layer);
+        if (pith_step_has(step, &graph->nodes[i]))
+            record(e->trace, "%s %d from %d\n", pith_op_name(graph->nodes[i].op), graph->nodes[i].layer,
+                   pith_step_first(step, &graph->nodes[i]));
+    if (step->stage == PITH_STAGE_TRUNK)
+        e->n_skip = step->n_skip;
+    for (int32_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i] < e->n_skip)
+            return pith_fail(PITH_ERROR_INVALID_ARGUMENT, "trace: row %d is asked for, the first %d were skipped",
+                             step->rows[i], e->n_skip);
     return PITH_OK;
 }
 

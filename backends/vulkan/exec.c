@@ -147,6 +147,22 @@ static pith_status tables_write(pith_exec *e)
     return status;
 }
 
+/* Attention binds its values from their first row on, whatever it skips. */
+static int32_t skip_unit(const pith_vk_backend *vk, const pith_graph *graph)
+{
+    uint64_t unit = 0;
+    for (int32_t i = 0; i < graph->n_nodes; i++) {
+        const pith_node *node = &graph->nodes[i];
+        if (!node->tail)
+            continue;
+        unit = MAX(unit, 1);
+        uint64_t src = (uint64_t)graph->values[node->src].cols * 4, dst = (uint64_t)graph->values[node->dst].cols * 4;
+        while (node->op != PITH_OP_ATTEND && (unit * src % vk->device.align || unit * dst % vk->device.align))
+            unit *= 2; /* alignments are powers of two */
+    }
+    return (int32_t)unit;
+}
+
 pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pith_exec **out)
 {
     *out = NULL;
@@ -162,6 +178,7 @@ pith_status pith_vk_prepare(pith_backend *b, const pith_exec_params *params, pit
     PITH_TRY_GOTO(measure(vk, params->plan, s));
     e->tables_pitch = tables_pitch(vk);
     e->base_offset = base_offset(vk, params->plan);
+    e->skip_unit = skip_unit(vk, graph);
     e->table_of = pith_calloc((size_t)graph->n_nodes, sizeof *e->table_of);
     e->node_ns = pith_calloc((size_t)graph->n_nodes, sizeof *e->node_ns);
     if (!e->table_of || !e->node_ns) {
@@ -262,7 +279,7 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
     PITH_TRY(pith_vk_transfer_flush(&e->backend->transfer));
     PITH_TRY(settle(e, step->stage)); /* its state buffer is read until then */
     pith_vk_recording *r;
-    PITH_TRY(pith_vk_recording_get(e, step->stage, n, &r));
+    PITH_TRY(pith_vk_recording_get(e, step->stage, n, step->n_skip, &r));
     e->chained[step->stage] = r->chained;
     e->epoch[step->stage]++;
     state_write(e, step);

@@ -257,8 +257,8 @@ static pith_vk_call attend_call(pith_vk_record *rec, const pith_node *node, int3
 {
     const pith_kv_layout *l = node->u.attend.layout;
     pith_vk_call call = {.spec = {128, pith_vk_kv_type(l), (uint32_t)l->head_dim},
-                         .bind = {pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true), pith_vk_bind_state(rec),
-                                  pith_vk_bind_table(rec, index)}};
+                         .bind = {pith_vk_bind_from_start(rec, node->src, false), pith_vk_bind_from_start(rec, node->dst, true),
+                                  pith_vk_bind_state(rec), pith_vk_bind_table(rec, index)}};
     pith_vk_bind_windows(rec, node, l, false, &call.bind[4]);
     return call;
 }
@@ -308,7 +308,7 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
             pith_vk_record_cost_of(rec, PITH_VK_WORK_FEW, cut.per_part * (double)(call.groups[0] * call.groups[2]));
             if (rec->status != PITH_OK)
                 return;
-            push.token0 = (uint32_t)token;
+            push.token0 = (uint32_t)rec->first + (uint32_t)token;
             push.split0 = (uint32_t)part;
             pith_vk_cmd_dispatch(rec->cmd, &call);
         }
@@ -356,7 +356,7 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     call.groups[1] = t.groups;
     for (uint64_t tile = 0; tile < tiles; tile += step) {
         call.groups[0] = tiles - tile < step ? tiles - tile : step;
-        push.token0 = (uint32_t)(tile * t.tokens);
+        push.token0 = (uint32_t)rec->first + (uint32_t)(tile * t.tokens);
         for (push.range = 0; push.range < push.ranges; push.range++) {
             pith_vk_record_cost_of(rec, PITH_VK_WORK_ATTEND, per_tile * (double)call.groups[0] / push.ranges);
             if (rec->status != PITH_OK)

@@ -95,17 +95,26 @@ int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop
     return rows >= most ? most : rows ? rows : most < PITH_VK_TILE_MAX ? most : PITH_VK_TILE_MAX;
 }
 
-int32_t pith_vk_rows_of(const pith_vk_record *rec, int32_t value)
+/* Rows [first, end) of a value; the head may look at any row of the trunk's. */
+static pith_vk_bind bind_rows(const pith_vk_record *rec, int32_t value, int32_t first, int32_t end, bool write)
 {
-    const pith_value *v = &rec->e->plan->graph->values[value];
-    return v->rows == PITH_ROWS_TOKENS && rec->r->stage == PITH_STAGE_HEAD ? rec->e->plan->n_tokens_max : rec->n;
+    const pith_exec *e = rec->e;
+    const pith_value *v = &e->plan->graph->values[value];
+    uint64_t pitch = (uint64_t)v->cols * 4;
+    if (v->rows == PITH_ROWS_TOKENS && rec->r->stage == PITH_STAGE_HEAD)
+        end = e->plan->n_tokens_max;
+    return (pith_vk_bind){&e->arena, (uint64_t)e->plan->offset[value] * e->sizes.arena_scale + (uint64_t)first * pitch,
+                          (uint64_t)(end - first) * pitch, write};
 }
 
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write)
 {
-    const pith_exec *e = rec->e;
-    uint64_t bytes = (uint64_t)pith_vk_rows_of(rec, value) * (uint64_t)e->plan->graph->values[value].cols * 4;
-    return (pith_vk_bind){&e->arena, (uint64_t)e->plan->offset[value] * e->sizes.arena_scale, bytes, write};
+    return bind_rows(rec, value, rec->first, rec->first + rec->n, write);
+}
+
+pith_vk_bind pith_vk_bind_from_start(const pith_vk_record *rec, int32_t value, bool write)
+{
+    return bind_rows(rec, value, 0, rec->first + rec->n, write);
 }
 
 pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight)
@@ -148,7 +157,7 @@ static void record_node(pith_vk_record *rec, int32_t index)
 static pith_status record(pith_exec *e, pith_vk_recording *r)
 {
     const pith_graph *graph = e->plan->graph;
-    pith_vk_record rec = {.e = e, .r = r, .n = r->n};
+    pith_vk_record rec = {.e = e, .r = r};
     r->n_cmds = 0;
     r->clocked = e->clock_queries && r->stage == PITH_STAGE_TRUNK && r->n > PITH_VK_FEW_TOKENS;
     memcpy(r->rate, e->backend->pace.seconds_per_flop, sizeof r->rate);
@@ -158,11 +167,13 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
     if (r->timed && rec.cmd)
         pith_vk_timings_begin(&rec);
     for (int32_t i = 0; i < graph->n_nodes && rec.status == PITH_OK; i++) {
-        if (graph->nodes[i].stage != r->stage)
+        rec.first = graph->nodes[i].tail ? r->skip : 0;
+        rec.n = r->n - rec.first;
+        if (graph->nodes[i].stage != r->stage || rec.n == 0)
             continue;
         if (r->timed)
             pith_vk_timings_mark(&rec, i, 0);
-        bool step = r->n == 1 && pith_vk_step_fits(&e->backend->device, graph, i);
+        bool step = r->n == 1 && pith_vk_step_fits(&e->backend->device, graph, i) && !(graph->nodes[i + 1].tail && r->skip);
         if (!step)
             record_node(&rec, i);
         if (r->timed && rec.cmd)
@@ -208,13 +219,18 @@ static bool cut_well(const pith_vk_pace *pace, const pith_vk_recording *r)
     return most <= 1.2 * pace->target && (r->n_cmds == 1 || total / r->n_cmds >= 0.4 * pace->target);
 }
 
-/* The recording for n tokens or rows; made in place of the least recently used one when there is none. */
-pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pith_vk_recording **out)
+/* The recording for n tokens or rows; made in place of the least recently used one when there is none. Tail nodes may do
+ * some tokens that they could skip, so that their rows begin where the device can bind. */
+pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, int32_t skip, pith_vk_recording **out)
 {
     pith_vk_recording *oldest = NULL;
+    if (e->skip_unit == 0)
+        skip = 0;
+    else if (skip < n)
+        skip -= skip % e->skip_unit;
     for (int i = 0; i < PITH_VK_RECORDINGS; i++) {
         pith_vk_recording *r = &e->recordings[i];
-        if (r->used && r->stage == stage && r->n == n && r->timed == e->timed) {
+        if (r->used && r->stage == stage && r->n == n && r->skip == skip && r->timed == e->timed) {
             if (cut_well(&e->backend->pace, r)) {
                 r->used = ++e->clock;
                 *out = r;
@@ -229,6 +245,7 @@ pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pit
         PITH_TRY(pith_vk_queue_wait(&e->backend->queue, oldest->cmds[i].value));
     oldest->stage = stage;
     oldest->n = n;
+    oldest->skip = skip;
     oldest->used = ++e->clock;
     *out = oldest;
     return record(e, oldest);
@@ -271,21 +288,24 @@ void pith_vk_clock_collect(pith_exec *e, int stage)
     }
 }
 
-/* Decode and full chunks from the first step on without recording or compiling anything. */
+/* Decode, chunks in the middle of a prompt and one at its end, full ones, from the first step on without recording or
+ * compiling anything. */
 pith_status pith_vk_recordings_warm(pith_exec *e)
 {
     pith_vk_recording *r;
+    int32_t n = e->plan->n_tokens_max;
     bool trunk = false, head = false;
     for (int32_t i = 0; i < e->plan->graph->n_nodes; i++) {
         trunk = trunk || e->plan->graph->nodes[i].stage == PITH_STAGE_TRUNK;
         head = head || e->plan->graph->nodes[i].stage == PITH_STAGE_HEAD;
     }
     if (trunk) {
-        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_TRUNK, e->plan->n_tokens_max, &r));
-        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_TRUNK, 1, &r));
+        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_TRUNK, n, n, &r));
+        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_TRUNK, n, n - 1, &r));
+        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_TRUNK, 1, 0, &r));
     }
     if (head)
-        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_HEAD, 1, &r));
+        PITH_TRY(pith_vk_recording_get(e, PITH_STAGE_HEAD, 1, 0, &r));
     return PITH_OK;
 }
 

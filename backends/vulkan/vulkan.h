@@ -119,10 +119,10 @@ int32_t pith_vk_groups_of(const pith_weight_desc *d, pith_vk_group *groups);
 
 #define PITH_VK_RECORDINGS 6
 
-/* Command buffers for one stage and number of tokens or rows; replayed as they are. */
+/* Command buffers for one stage, number of tokens or rows, and of tokens that tail nodes skip; replayed as they are. */
 typedef struct pith_vk_recording {
     pith_stage stage;
-    int32_t n;
+    int32_t n, skip;
     bool timed;
     pith_vk_cmd *cmds;      /* [n_cmds], one submission each */
     int32_t n_cmds, cap_cmds;
@@ -164,6 +164,7 @@ struct pith_exec {
     int32_t *table_of;         /* [n_nodes], index of the node's struct or -1 */
     const pith_rope *rope;     /* of the graph; NULL: none */
     int32_t head_value;        /* copied to result after the head stage; -1: none */
+    int32_t skip_unit;         /* rows of every value that tail nodes bind: offsets of multiples of it may be bound; 0: no tail */
     pith_vk_recording recordings[PITH_VK_RECORDINGS];
     uint64_t clock;
     uint32_t epoch[2];         /* last submitted */
@@ -185,7 +186,7 @@ typedef struct pith_vk_record {
     pith_exec *e;
     pith_vk_recording *r;
     pith_vk_cmd *cmd;       /* the current command buffer */
-    int32_t n;              /* tokens, or rows wanted */
+    int32_t first, n;       /* tokens, or rows wanted, that the current node is for */
     double seconds;         /* expected of the current one so far */
     pith_status status;
 } pith_vk_record;
@@ -203,7 +204,7 @@ pith_status pith_vk_memory_plan(const pith_backend *b, const pith_memory_need *n
 void pith_vk_memory_used(const pith_backend *b, uint64_t *now, uint64_t *peak);
 
 /* record.c, profile.c */
-pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, pith_vk_recording **out);
+pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, int32_t skip, pith_vk_recording **out);
 pith_status pith_vk_recordings_warm(pith_exec *e);
 void pith_vk_recordings_fini(pith_exec *e);
 void pith_vk_timings_begin(pith_vk_record *rec);
@@ -222,9 +223,9 @@ int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop
 pith_status pith_vk_clock_init(pith_exec *e);
 /* Times of the last submissions of a stage, which are done. */
 void pith_vk_clock_collect(pith_exec *e, int stage);
-/* Rows of a value at this recording's size. */
-int32_t pith_vk_rows_of(const pith_vk_record *rec, int32_t value);
+/* The rows of a value that the current node is for; and all up to their end, for kernels that count from the step's first token. */
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write);
+pith_vk_bind pith_vk_bind_from_start(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight); /* weight -1: an empty binding */
 pith_vk_bind pith_vk_bind_all(const pith_vk_buffer *buffer, bool write);
 pith_vk_bind pith_vk_bind_slab(const pith_vk_record *rec, const pith_vk_slab *slab);

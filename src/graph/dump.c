@@ -39,6 +39,8 @@ size_t pith_graph_dump(const pith_graph *graph, char *text, size_t size)
             src->cols, dst->name, dst->rows == PITH_ROWS_TOKENS ? "T" : "R", dst->cols);
         if (node->layer >= 0)
             put(&w, " layer %d", node->layer);
+        if (node->tail)
+            put(&w, " tail");
         if (node->op == PITH_OP_MATMUL) {
             static const char *const epilogues[] = {"", " add", " swiglu"};
             const pith_weight_desc *weight = &graph->weights[node->u.matmul.weight];

@@ -80,6 +80,9 @@ typedef struct pith_node {
     pith_stage stage;
     int32_t src, dst;    /* values */
     int32_t layer;       /* -1: none */
+    /* Of the trunk, behind the last append: nothing but logits comes of it, so that it runs only for tokens whose logits
+     * will be asked for (n_skip of run/backend.h). Every node of the trunk behind it is one too. */
+    bool tail;
     union {
         struct { int32_t weight; } embed;
         struct {

@@ -81,6 +81,20 @@ static pith_status check_segment(const pith_graph *graph, const pith_node *node,
     return PITH_OK;
 }
 
+/* What belongs to the tail works token by token, and nothing that every token needs stands behind it. */
+static pith_status check_tail(const pith_graph *graph, const pith_node *node)
+{
+    bool behind = graph->n_nodes > 0 && graph->nodes[graph->n_nodes - 1].tail;
+    if (node->stage == PITH_STAGE_TRUNK && behind)
+        EXPECT("behind a node of the tail: tail", 1, node->tail);
+    if (!node->tail)
+        return PITH_OK;
+    EXPECT("stage of a tail", PITH_STAGE_TRUNK, node->stage);
+    if (node->op != PITH_OP_ATTEND)
+        EXPECT("op of a tail", PITH_OP_MATMUL, node->op);
+    return PITH_OK;
+}
+
 pith_status pith_op_check(const pith_graph *graph, const pith_node *node)
 {
     if (node->src < 0 || node->src >= graph->n_values)
@@ -89,6 +103,7 @@ pith_status pith_op_check(const pith_graph *graph, const pith_node *node)
         return bad(node, "result value below", graph->n_values, node->dst);
     const pith_value *src = &graph->values[node->src], *dst = &graph->values[node->dst];
     EXPECT("type of the result", PITH_DTYPE_F32, dst->dtype);
+    PITH_TRY(check_tail(graph, node));
     pith_status status;
     switch (node->op) {
     case PITH_OP_EMBED: {

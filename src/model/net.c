@@ -3,7 +3,8 @@
  *
  *   x --norm,matmul--> qkv --kv_append--> qkv --attend--> att --matmul,add--> x --norm,matmul,swiglu--> h --matmul,add--> x
  *
- * and after the last layer, for the rows asked for:  x --rows--> y --norm,matmul--> logits */
+ * and after the last layer, for the rows asked for:  x --rows--> y --norm,matmul--> logits. Of the last layer, too, what
+ * comes behind the append is for these rows alone: the tail. */
 #include "model/net.h"
 #include "base/mem.h"
 
@@ -73,6 +74,7 @@ static pith_status add_matmul(const struct build *b, int32_t layer, int32_t src,
                               int32_t norm, pith_epilogue epilogue)
 {
     pith_node node = {.op = PITH_OP_MATMUL, .src = src, .dst = dst, .layer = layer};
+    node.tail = layer == b->config->n_layer - 1 && weight != PITH_LAYER_QKV;
     node.u.matmul.weight = pith_net_slot(layer, weight);
     node.u.matmul.bias = slot(b, layer, bias);
     node.u.matmul.norm = norm < 0 ? -1 : slot(b, layer, norm);
@@ -100,7 +102,7 @@ static pith_status add_layer(const struct build *b, int32_t layer, const pith_la
     append.u.append.position = attn->position;
     PITH_TRY(pith_graph_add(b->graph, &append));
 
-    pith_node attend = {.op = PITH_OP_ATTEND, .src = b->qkv, .dst = b->att, .layer = layer};
+    pith_node attend = {.op = PITH_OP_ATTEND, .src = b->qkv, .dst = b->att, .layer = layer, .tail = layer == c->n_layer - 1};
     attend.u.attend.n_head = c->n_head;
     attend.u.attend.scale = c->attn_scale;
     attend.u.attend.layout = &attn->layout;

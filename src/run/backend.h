@@ -20,11 +20,21 @@ typedef struct pith_step {
     int32_t n_tokens;
     const int32_t *tokens;  /* [n_tokens], valid ids; TRUNK */
     int64_t pos0;           /* position of tokens[0] */
+    int32_t n_skip;         /* so many tokens, from the first, need no tail nodes (graph/graph.h), 0 to n_tokens; TRUNK. Their
+                               rows of values that tail nodes write are undefined afterwards: no head may ask for them. */
     int64_t raw_base[PITH_KV_CLASSES]; /* position of the first sliding row (graph/kv.h) */
     int32_t n_rows;
-    const int32_t *rows;    /* [n_rows], indices of tokens of the last trunk; HEAD */
+    const int32_t *rows;    /* [n_rows], indices of tokens of the last trunk, none of them skipped; HEAD */
     const atomic_bool *cancel; /* looked at between nodes; NULL: never stops early */
 } pith_step;
+
+/* First token of a step that a node runs for. */
+static inline int32_t pith_step_first(const pith_step *step, const pith_node *node) { return node->tail ? step->n_skip : 0; }
+/* Does the node run in this step? */
+static inline bool pith_step_has(const pith_step *step, const pith_node *node)
+{
+    return node->stage == step->stage && !(node->tail && step->n_skip >= step->n_tokens);
+}
 
 /* What prepare() binds together. */
 typedef struct pith_exec_params {
@@ -94,7 +104,7 @@ typedef struct pith_backend_fns {
 
     /* Optional, NULL: not measured. Whether runs from here on measure their nodes; false: this device cannot. */
     bool (*timings_set)(pith_exec *e, bool on);
-    /* Time of each node in the last run of its stage, for which it waits; returns their number. */
+    /* Time of each node in the last run that had it, for which it waits; returns their number. */
     size_t (*timings)(pith_exec *e, pith_timing *out, size_t cap);
     /* Optional, NULL: unknown. pith_backend_measure. */
     pith_status (*ceilings)(pith_backend *b, pith_ceilings *out);

@@ -39,23 +39,24 @@ static double row_bytes(const pith_kv_layout *l, bool core)
 static pith_node_cost attend_cost(const pith_node *node, const pith_step *step)
 {
     const pith_kv_layout *l = node->u.attend.layout;
+    const int32_t t0 = pith_step_first(step, node);
     pith_node_cost cost = {0};
     for (int32_t i = 0; i < node->u.attend.n_segments; i++) {
         const pith_segment *s = &node->u.attend.segments[i];
-        int64_t first = pith_bound_at(&s->lo, step->pos0), end = pith_bound_at(&s->hi, step->pos0 + step->n_tokens - 1);
+        int64_t first = pith_bound_at(&s->lo, step->pos0 + t0), end = pith_bound_at(&s->hi, step->pos0 + step->n_tokens - 1);
         cost.bytes += end > first ? (double)(end - first) * row_bytes(l, s->source == PITH_SEGMENT_CORE) : 0;
-        for (int32_t t = 0; t < step->n_tokens; t++) {
+        for (int32_t t = t0; t < step->n_tokens; t++) {
             int64_t keys = pith_bound_at(&s->hi, step->pos0 + t) - pith_bound_at(&s->lo, step->pos0 + t);
             cost.flop += keys > 0 ? 4.0 * (double)keys * node->u.attend.n_head * l->head_dim : 0;
         }
     }
-    cost.bytes += 8.0 * step->n_tokens * node->u.attend.n_head * l->head_dim; /* queries and results */
+    cost.bytes += 8.0 * (step->n_tokens - t0) * node->u.attend.n_head * l->head_dim; /* queries and results */
     return cost;
 }
 
 pith_node_cost pith_node_cost_of(const pith_graph *graph, const pith_node *node, const pith_step *step)
 {
-    double rows = node->stage == PITH_STAGE_HEAD ? step->n_rows : step->n_tokens;
+    double rows = node->stage == PITH_STAGE_HEAD ? step->n_rows : step->n_tokens - pith_step_first(step, node);
     double in = 4 * rows * graph->values[node->src].cols, out = 4 * rows * graph->values[node->dst].cols;
     switch (node->op) {
     case PITH_OP_MATMUL: {
@@ -131,7 +132,7 @@ void pith_profile_add(pith_profile *p, const pith_step *step)
     size_t n = p->backend->fns->timings(p->exec, p->times, (size_t)p->graph->n_nodes);
     for (size_t i = 0; i < n; i++) {
         const pith_node *node = &p->graph->nodes[p->times[i].node];
-        if (node->stage != step->stage)
+        if (!pith_step_has(step, node))
             continue;
         pith_op_profile *kind = &p->kinds[p->kind_of[p->times[i].node]];
         pith_node_cost cost = pith_node_cost_of(p->graph, node, step);

@@ -15,7 +15,7 @@ void pith_profile_destroy(pith_profile **profile);
 /* Adds the nodes of the step that the exec ran last. */
 void pith_profile_add(pith_profile *profile, const pith_step *step);
 
-/* What a node moves and multiplies at least in a step. */
+/* What a node moves and multiplies at least in a step that has it. */
 typedef struct pith_node_cost { double bytes, flop; } pith_node_cost;
 pith_node_cost pith_node_cost_of(const pith_graph *graph, const pith_node *node, const pith_step *step);
 

@@ -171,10 +171,17 @@ static pith_status all_rows(pith_session *s, int32_t n, const pith_step_hooks *h
     return PITH_OK;
 }
 
+/* Of n tokens the first whose logits are of no use: nobody can ask for them after the pass. */
+static int32_t skip_of(pith_want want, int32_t n, bool final)
+{
+    return want == PITH_WANT_ALL ? 0 : want == PITH_WANT_LAST && final ? n - 1 : n;
+}
+
 pith_status pith_session_pass(pith_session *s, const int32_t *tokens, int32_t n, bool final, const pith_step_hooks *hooks)
 {
     PITH_TRY(pith_kv_store_reserve(&s->kv, s->position, n));
-    pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position, .cancel = &s->cancel};
+    pith_step step = {.stage = PITH_STAGE_TRUNK, .n_tokens = n, .tokens = tokens, .pos0 = s->position,
+                      .n_skip = skip_of(hooks->want, n, final), .cancel = &s->cancel};
     for (int c = 0; c < PITH_KV_CLASSES; c++)
         step.raw_base[c] = s->kv.base[c];
     PITH_TRY(run(s, &step));

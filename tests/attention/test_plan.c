@@ -113,6 +113,16 @@ static void wrong_shapes_are_refused(void **state)
     size_t length = pith_graph_dump(&g, text, sizeof text);
     assert_int_equal(length, strlen(text));
     assert_non_null(strstr(text, "matmul"));
+    node = (pith_node){.op = PITH_OP_MATMUL, .src = a, .dst = a, .layer = 7, .tail = true};
+    node.u.matmul.norm = node.u.matmul.bias = -1;
+    node.stage = PITH_STAGE_HEAD;
+    assert_int_equal(pith_graph_add(&g, &node), PITH_ERROR_INVALID_ARGUMENT);
+    node.stage = PITH_STAGE_TRUNK;
+    assert_int_equal(pith_graph_add(&g, &node), PITH_OK);
+    pith_graph_dump(&g, text, sizeof text);
+    assert_non_null(strstr(text, "layer 7 tail"));
+    assert_int_equal(add(&g, a, a, PITH_STAGE_TRUNK), PITH_ERROR_INVALID_ARGUMENT); /* every token would need it */
+    assert_int_equal(add(&g, a, a, PITH_STAGE_HEAD), PITH_OK);
     pith_graph_fini(&g);
 }
 

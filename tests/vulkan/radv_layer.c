@@ -124,7 +124,7 @@ static void layer_prepare(pith_backend *b, const struct shape *s)
     assert_ok(b->fns->weights_create(b, w, W_COUNT, NULL, NULL, NULL, &store));
     assert_ok(b->fns->prepare(b, &(pith_exec_params){.plan = &plan, .weights = store, .kv = &kv, .n_layers = 1}, &exec));
     pith_vk_recording *two; /* tokens: prepare() made those of one and of all */
-    assert_ok(pith_vk_recording_get(exec, PITH_STAGE_TRUNK, 2, &two));
+    assert_ok(pith_vk_recording_get(exec, PITH_STAGE_TRUNK, 2, 0, &two));
     b->fns->exec_destroy(&exec);
     b->fns->weights_destroy(&store);
     b->fns->buf_destroy(&kv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole tiny models: logits of every token, of a prefill in chunks, of single tokens, of a few more at once behind them;
- * full attention and CCA, each KV type, on the Vulkan device and on the CPU's scalar kernels. The CPU reads the same
+/* Whole tiny models: logits of every token, of a prefill in chunks, of single tokens, of a few more at once behind them, or of
+ * the last of each alone; full attention and CCA, each KV type, on the Vulkan device and on the CPU's scalar kernels. The CPU reads the same
  * weights written as f32 (exact_models.py), since its products with quantised weights round activations to bytes, which
  * would hide faults of the device.
  *
@@ -21,11 +21,13 @@ struct run {
     pith_cca_heads heads;
     pith_cca_position position;
     int32_t chunk;          /* 0: 37 */
+    bool last;              /* logits of the last token of every step only, as a prompt is read */
 };
 
 struct logits {
     float *rows; /* [n][V] */
     int32_t n, n_vocab;
+    bool last;   /* of its run */
 };
 
 static bool on_logits(int32_t position, const float *logits, int32_t n_vocab, void *user)
@@ -68,20 +70,29 @@ static void run_on(pith_backend *backend, const char *from, const struct run *ru
     }
     out->rows = calloc((size_t)out->n * (size_t)info.n_vocab, sizeof *out->rows);
     assert_non_null(out->rows);
-    const pith_step_hooks all = {.want = PITH_WANT_ALL, .logits = on_logits, .user = out};
-    assert_ok(pith_session_step(session, tokens, PREFILL, &all));
-    for (int32_t i = PREFILL; i < PREFILL + DECODE; i++)
-        assert_ok(pith_session_step(session, tokens + i, 1, &all));
-    assert_ok(pith_session_step(session, tokens + PREFILL + DECODE, EXTEND, &all));
+    out->last = run->last;
+    for (int32_t at = 0; at < TOKENS;) {
+        int32_t n = at == 0 ? PREFILL : at < PREFILL + DECODE ? 1 : EXTEND;
+        const pith_step_hooks hooks = {.want = run->last ? PITH_WANT_LAST : PITH_WANT_ALL, .logits = on_logits, .user = out};
+        assert_ok(pith_session_step(session, tokens + at, (size_t)n, &hooks));
+        at += n;
+        if (run->last)
+            on_logits(at - 1, pith_session_logits(session), info.n_vocab, out);
+    }
     pith_session_destroy(&session);
     pith_model_destroy(&model);
 }
+
+/* Is it the last row of a step? */
+static bool ends_step(int32_t row) { return (row >= PREFILL - 1 && row < PREFILL + DECODE) || row == TOKENS - 1; }
 
 /* Largest difference of logits, in units of the row's deviation. */
 static double worst(const struct logits *a, const struct logits *b, int32_t *where)
 {
     double most = 0;
     for (int32_t i = 0; i < a->n; i++) {
+        if (b->last && !ends_step(i))
+            continue;
         const float *x = a->rows + (size_t)i * (size_t)a->n_vocab, *y = b->rows + (size_t)i * (size_t)b->n_vocab;
         double sum = 0, squares = 0, diff = 0;
         for (int32_t v = 0; v < a->n_vocab; v++) {
@@ -108,6 +119,7 @@ static struct logits reference(const struct run *run, uint32_t mask, const char 
     struct logits l = {0};
     struct run r = *run;
     r.kv = kv;
+    r.last = false;
     assert_ok(pith_backend_create(&params, &cpu));
     run_on(cpu, from, &r, &l);
     pith_backend_destroy(&cpu);
@@ -141,8 +153,9 @@ static void device_check(const struct run *run, const struct target *t)
     run_on(vk_shared(&physical, NULL), folder, run, &got);
     int32_t where = -1;
     double most = worst(&t->want, &got, &where);
-    printf("  %-12s method %d kv %d heads %d position %d chunk %d: largest difference %.2e = %.2f bounds, token %d\n", run->model,
-           (int)run->method, (int)run->kv, (int)run->heads, (int)run->position, run->chunk, most, most / t->bound, where);
+    printf("  %-12s method %d kv %d heads %d position %d chunk %d%s: largest difference %.2e = %.2f bounds, token %d\n",
+           run->model, (int)run->method, (int)run->kv, (int)run->heads, (int)run->position, run->chunk, run->last ? ", last" : "",
+           most, most / t->bound, where);
     free(got.rows);
     if (!(most <= t->bound))
         fail_msg("%s: difference %g beyond %g at token %d", run->model, most, t->bound, where);
@@ -184,6 +197,22 @@ static void test_chunks(void **state)
         }
 }
 
+/* A prompt's chunks without logits, the last one with those of its last token: the rest of a chunk, a whole one, one token. */
+static void test_last(void **state)
+{
+    (void)state;
+    static const int32_t chunks[] = {37, PREFILL / 3, PREFILL / 2};
+    for (int method = 0; method < 2; method++) {
+        struct run run = {.model = names[n_names - 1], .method = (pith_attn_method)method, .kv = PITH_KV_F16, .last = true};
+        struct target t = target_of(&run);
+        for (int i = 0; i < (brief ? 1 : 3); i++) {
+            run.chunk = chunks[i];
+            device_check(&run, &t);
+        }
+        free(t.want.rows);
+    }
+}
+
 static void test_cores(void **state)
 {
     (void)state;
@@ -203,7 +232,8 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc && n_names < 32; i++)
         names[n_names++] = argv[i];
     physical = vk_test_device();
-    const struct CMUnitTest last[] = {cmocka_unit_test(test_chunks), cmocka_unit_test(vk_shared_close), cmocka_unit_test(vk_test_silent)};
-    const struct CMUnitTest all[] = {cmocka_unit_test(test_methods), cmocka_unit_test(test_cores), last[0], last[1], last[2]};
+    const struct CMUnitTest last[] = {cmocka_unit_test(test_chunks), cmocka_unit_test(test_last), cmocka_unit_test(vk_shared_close),
+                                      cmocka_unit_test(vk_test_silent)};
+    const struct CMUnitTest all[] = {cmocka_unit_test(test_methods), cmocka_unit_test(test_cores), last[0], last[1], last[2], last[3]};
     return brief ? cmocka_run_group_tests(last, NULL, NULL) : cmocka_run_group_tests(all, NULL, NULL);
 }

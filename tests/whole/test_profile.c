@@ -31,7 +31,8 @@ static void assert_near(double got, double want)
         fail_msg("got %.17g, expected %.17g", got, want);
 }
 
-/* 20 tokens in chunks of 8 (8 + 8 + 4) with logits of the last, then one more: 4 passes, 2 heads. */
+/* 20 tokens in chunks of 8 (8 + 8 + 4) with logits of the last, then one more: 4 passes, 2 heads, and in the last layer
+ * attention and what follows it for two tokens. */
 static void test_full(void **state)
 {
     (void)state;
@@ -43,21 +44,25 @@ static void test_full(void **state)
     step(s, 20, PITH_WANT_LAST);
     step(s, 1, PITH_WANT_LAST);
     double L = m->n_layer, D = m->n_embd, F = m->n_ff, H = m->n_head, K = m->n_head_kv, E = m->head_dim, V = m->n_vocab;
-    double q8 = 34.0 / 32, T = 21, passes = 4, keys = 21 * 22 / 2, read = 8 + 16 + 20 + 21; /* rows in view of each pass */
+    double q8 = 34.0 / 32, T = 21, passes = 4;
+    /* Over all layers, of what has a tail: tokens, passes, keys of every query, rows in view of each pass. */
+    double rows = T * (L - 1) + 2, times = passes * (L - 1) + 2, keys = 21 * 22 / 2 * (L - 1) + 20 + 21,
+           read = (8 + 16 + 20 + 21) * (L - 1) + 20 + 21;
 
     pith_op_profile p = find(s, "matmul x -> qkv");
     assert_int_equal(p.calls, (uint64_t)(passes * L));
     assert_near(p.flop, 2 * T * L * D * (H + 2 * K) * E);
     assert_near(p.bytes, L * (passes * D * (H + 2 * K) * E * q8 + 4 * T * (D + (H + 2 * K) * E)));
     p = find(s, "matmul x -> ffn"); /* gate and up */
-    assert_near(p.flop, 2 * T * L * D * 2 * F);
-    assert_near(p.bytes, L * (passes * 2 * D * F * q8 + 4 * T * (D + F)));
+    assert_int_equal(p.calls, (uint64_t)times);
+    assert_near(p.flop, 2 * rows * D * 2 * F);
+    assert_near(p.bytes, times * 2 * D * F * q8 + 4 * rows * (D + F));
     p = find(s, "matmul ffn -> x"); /* reads what it adds to */
-    assert_near(p.bytes, L * (passes * D * F * q8 + 4 * T * (F + 2 * D)));
+    assert_near(p.bytes, times * D * F * q8 + 4 * rows * (F + 2 * D));
     p = find(s, "attend qkv -> att");
-    assert_int_equal(p.calls, (uint64_t)(passes * L));
-    assert_near(p.flop, 4 * L * keys * H * E);
-    assert_near(p.bytes, L * (read * K * E * 2 * 2 + 8 * T * H * E));
+    assert_int_equal(p.calls, (uint64_t)times);
+    assert_near(p.flop, 4 * keys * H * E);
+    assert_near(p.bytes, read * K * E * 2 * 2 + 8 * rows * H * E);
     p = find(s, "kv_append qkv");
     assert_near(p.bytes, L * T * (8 * (H + 2 * K) * E + K * E * 2 * 2));
     p = find(s, "matmul y -> logits");
@@ -72,6 +77,7 @@ static void test_full(void **state)
     assert_ok(pith_session_profile(s, true)); /* begins anew */
     step(s, 1, PITH_WANT_NONE);
     assert_int_equal(find(s, "embed ids -> x").calls, 1);
+    assert_int_equal(find(s, "attend qkv -> att").calls, (uint64_t)L - 1);
     assert_int_equal(find(s, "matmul y -> logits").calls, 0);
     assert_ok(pith_session_profile(s, false));
     assert_int_equal(pith_session_profile_get(s, NULL, 0), 0);
@@ -93,7 +99,7 @@ static void test_cca(void **state)
         assert_ok(pith_session_profile(s, true));
         double keys = 0, raw = 0, cores = 0;
         for (int64_t i = 0; i < 40; i++) { /* decode: every key that is seen is read */
-            step(s, 1, PITH_WANT_NONE);
+            step(s, 1, PITH_WANT_LAST);
             int64_t J = i + 1 - w > 0 ? (i + 1 - w) / g : 0, oldest = J * g > sinks ? J * g : sinks;
             int64_t fixed = i + 1 < sinks ? i + 1 : sinks, slid = i + 1 > oldest ? i + 1 - oldest : 0;
             cores += (double)J;
