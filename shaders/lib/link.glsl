@@ -21,12 +21,11 @@ void link_wait(uint i)
         return;
     if (i == 0u && P.link.count > 0u) {
         uint at = P.link.first + P.link.mine * PITH_VK_LINK_PITCH; // of the link before: counters begin one pitch on
-        for (uint looks = 1u; links[at] < P.link.count; looks++) {
-            if (looks >= LINK_PATIENCE)
-                links[P.link.first] = 1u;
-            if (looks % 64u == 0u && links[P.link.first] != 0u)
+        for (uint looks = 1u; looks < LINK_PATIENCE && links[at] < P.link.count; looks++)
+            if (looks % 64u == 0u && links[P.link.first] != 0u) // nor would the links behind one that gave up
                 break;
-        }
+        if (links[at] < P.link.count) // whatever ended the loop: some drivers count turns too
+            links[P.link.first] = 1u;
     }
     memoryBarrierBuffer();
     barrier();
