@@ -20,7 +20,7 @@
 // Grid: x = any number of workgroups, block of (WG / LANES / SPLIT) * ROWS packed rows by block; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns;
 //           9 links.
-// Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
+// Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes; IQ4: 1024 bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
 #include "lib/types.glsl"
 #include "push/matmul.h"
@@ -51,6 +51,7 @@ layout(std430, binding = 2) coherent buffer Y { float y[]; };
 layout(std430, binding = 3) readonly buffer G4 { vec4 g4[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
 #include "lib/format.glsl"
+#define LEVELS_SHARED
 #include "lib/halves.glsl"
 #include "lib/reduce.glsl"
 #include "lib/epilogue.glsl"
@@ -162,6 +163,9 @@ void main()
         row[r] = min(block * BLOCK + group * ROWS + r, P.rows - 1u) * P.units;
         next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is staged
     }
+#ifdef RAW_LEVELS
+    levels_fill(i); // barriers of staging are between
+#endif
     link_wait(i);
     for (bool begin = true; block < blocks; block += gl_NumWorkGroups.x, begin = false) {
         uint first = block * BLOCK + group * ROWS, after = block + gl_NumWorkGroups.x;

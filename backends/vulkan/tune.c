@@ -251,7 +251,7 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
         v.split = v.invocations >= v.split * v.lanes ? v.split : 1;
         per_core = asked;
     }
-    uint32_t span = v.lanes * v.split, room = (d->shared_bytes - 4 * v.invocations * v.rows) / 80;
+    uint32_t span = v.lanes * v.split, room = (d->shared_bytes - 4 * v.invocations * v.rows - 1024) / 80;
     uint32_t most = room < 448 ? room : 448; /* 448 units: K of 14336, 35 KiB */
     v.stage = units < most ? units : most - most % span;
     uint32_t pieces = (v.stage * 8 + v.invocations - 1) / v.invocations;

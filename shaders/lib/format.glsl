@@ -64,6 +64,14 @@ void header_k(uvec4 h, uint k, out vec4 s)
     s = vec4(x, x, z, z);
 }
 
+// Scales of unit U from the eight bytes of its 256 elements.
+vec4 iq4_xs_scales(uvec2 h, uint U)
+{
+    uint k = U & 7u;
+    int scale = int(((h.y >> (4u * k)) & 15u) | ((h.x >> (16u + 2u * k)) & 3u) << 4) - 32;
+    return vec4(vec2(unpackHalf2x16(h.x).x * float(scale)), 0, 0);
+}
+
 // The levels of IQ4_NL and IQ4_XS plus 128, four to a word.
 uint iq4_levels(uint codes)
 {
@@ -193,9 +201,8 @@ void unit_codes(uint U, out uint c[8], out vec4 s)
     nibble_codes(P.plane[0], U, c);
     [[unroll]] for (int i = 0; i < 8; i++)
         c[i] = iq4_levels(c[i]);
-    uint at = P.plane[1] * 4u + 2u * (U >> 3), k = U & 7u, h = W1[at], l = W1[at + 1u];
-    int scale = int(((l >> (4u * k)) & 15u) | ((h >> (16u + 2u * k)) & 3u) << 4) - 32;
-    s = vec4(vec2(unpackHalf2x16(h).x * float(scale)), 0, 0);
+    uint at = P.plane[1] * 4u + 2u * (U >> 3);
+    s = iq4_xs_scales(uvec2(W1[at], W1[at + 1u]), U);
 }
 #endif
 

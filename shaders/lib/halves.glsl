@@ -8,7 +8,11 @@
 #define RAW_NIBBLES
 #endif
 
-#ifdef RAW_NIBBLES
+#if defined(FMT_IQ4_NL) || defined(FMT_IQ4_XS)
+#define RAW_LEVELS // codes are places in a table of 16 levels
+#endif
+
+#if defined(RAW_NIBBLES) || defined(RAW_LEVELS)
 struct Raw {
     uvec4 v;     // nib plane
     uvec4 h;     // what scales are made of
@@ -25,12 +29,14 @@ const f16vec2 CODE_ZERO = f16vec2(-1024.0 - OFFSET);
 Raw unit_load(uint U)
 {
     Raw raw;
-#ifdef RAW_NIBBLES
+#if defined(RAW_NIBBLES) || defined(RAW_LEVELS)
     raw.v = W4[P.plane[0] + U];
-#if defined(FMT_Q4_0)
+#if defined(FMT_Q4_0) || defined(FMT_IQ4_NL)
     raw.h = uvec4(W1[P.plane[1] * 4u + (U >> 1)], 0u, 0u, 0u);
 #elif defined(FMT_Q4_1)
     raw.h = uvec4(W1[P.plane[1] * 4u + U], 0u, 0u, 0u);
+#elif defined(FMT_IQ4_XS)
+    raw.h = uvec4(W1[P.plane[1] * 4u + 2u * (U >> 3)], W1[P.plane[1] * 4u + 2u * (U >> 3) + 1u], 0u, 0u);
 #else
     raw.h = W4[P.plane[1] + (U >> 3)];
 #endif
@@ -68,10 +74,42 @@ void unit_tiny(Raw raw, out f16vec2 q[16])
 }
 #endif
 
+#ifdef RAW_LEVELS
+#ifdef LEVELS_SHARED
+// Both levels of a pair at once, by the two codes of a byte, each level less the 128 of lib/format.glsl.
+shared uint levels[256];
+
+void levels_fill(uint i)
+{
+    for (; i < 256u; i += gl_WorkGroupSize.x) {
+        uint both = iq4_levels(i & 15u | (i >> 4) << 8);
+        levels[i] = packHalf2x16(vec2(both & 255u, (both >> 8) & 255u) - OFFSET);
+    }
+}
+
+// Codes 0 and 2 of four.
+f16vec2 levels_pair(uint codes) { return unpackFloat2x16(levels[codes & 15u | (codes >> 12) & 240u]); }
+#else
+f16vec2 levels_pair(uint codes) { return unpackFloat2x16((iq4_levels(codes & 0x000F000Fu) & 0x00FF00FFu) | 0x64006400u) + CODE_ZERO; }
+#endif
+#endif
+
 // Pairs of unit U, and its scales as in lib/format.glsl.
 void unit_pairs(Raw raw, uint U, out f16vec2 q[16], out vec4 s)
 {
-#ifdef RAW_NIBBLES
+#if defined(RAW_LEVELS)
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        q[2 * i] = levels_pair(raw.v[i]);
+        q[2 * i + 1] = levels_pair(raw.v[i] >> 8);
+        q[2 * i + 8] = levels_pair(raw.v[i] >> 4);
+        q[2 * i + 9] = levels_pair(raw.v[i] >> 12);
+    }
+#if defined(FMT_IQ4_NL)
+    s = vec4(vec2(half_at(raw.h.x, U)), 0, 0);
+#else
+    s = iq4_xs_scales(raw.h.xy, U);
+#endif
+#elif defined(RAW_NIBBLES)
     [[unroll]] for (int i = 0; i < 4; i++) {
         uint even = raw.v[i], odd = even >> 8;
         q[2 * i] = unpackFloat2x16((even & 0x000F000Fu) | 0x64006400u) + CODE_ZERO;
