@@ -21,10 +21,13 @@ void link_wait(uint i)
         return;
     if (i == 0u && P.link.count > 0u) {
         uint at = P.link.first + P.link.mine * PITH_VK_LINK_PITCH; // of the link before: counters begin one pitch on
-        for (uint looks = 1u; looks < LINK_PATIENCE && links[at] < P.link.count; looks++)
-            if (looks % 64u == 0u && links[P.link.first] != 0u) // nor would the links behind one that gave up
+        uint seen = links[at];
+        for (uint looks = 1u; looks < LINK_PATIENCE && seen < P.link.count; looks++) {
+            if (looks % 64u == 0u && links[P.link.first] != 0u) // the links behind one that gave up need not wait
                 break;
-        if (links[at] < P.link.count) // whatever ended the loop: some drivers count turns too
+            seen = links[at];
+        }
+        if (seen < P.link.count) // whatever ended the loop: some drivers count turns too
             links[P.link.first] = 1u;
     }
     memoryBarrierBuffer();
