@@ -123,10 +123,10 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
 
 void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, pith_vk_operands operands, uint32_t flags, uint32_t *spec)
 {
-    const uint32_t *m = d->physical.matrix;
+    const uint32_t *m = d->physical.matrix, kept = d->caps & PITH_VK_CAP(SUBNORMAL) ? 1 : 0;
     const uint32_t plain[] = {t->invocations, t->bm, t->bn, operands == PITH_VK_FLOATS, flags & 3, flags >> 2 & 1, flags >> 3 & 1};
     const uint32_t bytes[] = {t->invocations, t->bm, t->bn, t->bk / 32, t->wm, t->wn, flags};
-    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2], t->stages};
+    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags | kept << 4, m[0], m[1], m[2], t->stages};
     if (t->variant == PITH_SPV_GEMM_TILE)
         memcpy(spec, plain, sizeof plain);
     else if (t->variant == PITH_SPV_GEMM_INT8_Q4_0)
