@@ -170,6 +170,28 @@ void main()
         }
     }
 
+    // A whole tile that is stored, or added to what is there: between registers and memory, the next rows' old values on
+    // their way meanwhile. Rows of matrices in memory must begin at multiples of 16 bytes.
+    if (EPILOGUE <= EPI_ADD && !BIAS && !PAIRS && m0 + BM <= P.m && n0 + BN <= P.n && ((P.ldy | (P.col0 + P.row0)) & 3u) == 0u) {
+        uint at = (m0 + wm) * P.ldy + P.col0 + P.row0 + n0 + wn;
+        ACC old[2u * FN];
+        if (EPILOGUE == EPI_ADD)
+            [[unroll]] for (uint g = 0u; g < FN; g++)
+                coopMatLoad(old[g], y, at + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint f = 0u; f < FM; f++) {
+            uint to = at + f * TM * P.ldy, now = f % 2u * FN;
+            if (EPILOGUE == EPI_ADD && f + 1u < FM)
+                [[unroll]] for (uint g = 0u; g < FN; g++)
+                    coopMatLoad(old[FN - now + g], y, to + TM * P.ldy + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint g = 0u; g < FN; g++) {
+                if (EPILOGUE == EPI_ADD)
+                    acc[f * FN + g] = acc[f * FN + g] + old[now + g];
+                coopMatStore(acc[f * FN + g], y, to + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+            }
+        }
+        return;
+    }
+
     // TM rows of results at a time through this subgroup's corner of what held the tiles.
     uint lane = gl_SubgroupInvocationID, mine = gl_SubgroupID * OUT;
     [[unroll]] for (uint f = 0u; f < FM; f++) {
