@@ -1,6 +1,7 @@
 #version 450
 // SPDX-License-Identifier: MIT
 // Activations as the tile kernels read them: halves (or floats), after an optional RMS norm, padded with zeros to ldy.
+// Of halves each four lie in the order 0 2 1 3: that of packed weights' pairs (lib/halves.glsl), which stay as they are.
 // Grid: workgroup = one token. Bindings: 0 x; 1 result; 2 norm weights.
 // Shared memory: one float per invocation. Matches pith_cpu_rms_norm_f32.
 #include "lib/types.glsl"
@@ -33,6 +34,6 @@ void main()
         if (FLOATS)
             y4[token * (P.ldy / 4u) + j] = v;
         else
-            y2[token * (P.ldy / 4u) + j] = half_quad(half_clamp(v));
+            y2[token * (P.ldy / 4u) + j] = half_quad(half_clamp(v.xzyw));
     }
 }

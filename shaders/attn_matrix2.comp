@@ -157,16 +157,19 @@ void main()
                 [[unroll]] for (uint g = 0u; g < OF; g++)
                     o[g] = o[g] * factor;
             }
+            LEFT w[SF];
             [[unroll]] for (uint c = 0u; c < SF; c++) {
                 EACH(i) {
                     z[c][i] = exp2(z[c][i] - m[i]);
                     l[i] += z[c][i];
                 }
-                LEFT w = LEFT(z[c]);
-                [[unroll]] for (uint g = 0u; g < OF; g++) {
+                w[c] = LEFT(z[c]);
+            }
+            [[unroll]] for (uint g = 0u; g < OF; g++) {
+                [[unroll]] for (uint c = 0u; c < SF; c++) {
                     RIGHT b;
                     coopMatLoad(b, vs, c * 16u * PITCH + 2u * g, PITCH, gl_CooperativeMatrixLayoutRowMajor);
-                    o[g] = coopMatMulAdd(w, b, o[g]);
+                    o[g] = coopMatMulAdd(w[c], b, o[g]);
                 }
             }
         }

@@ -5,7 +5,8 @@
 // operands in the cache; a subgroup computes WM x WN. While a step is multiplied, the next step's tiles travel through
 // registers: into the other of two buffers in shared memory (STAGES 2, one barrier per step), or into the same one
 // behind a second barrier (STAGES 1: half the shared memory, for larger tiles and more workgroups at a time).
-// Weights are halves, or with PACKED a packed slab whose units are unpacked on their way into shared memory.
+// Weights are halves, or with PACKED a packed slab whose units are unpacked on their way into shared memory. There both
+// operands have the order of act.comp along k, which leaves sums as they are.
 // Bindings: 0 x, [m rounded up to BM][k] halves; 1 w, [n][k] halves from uvec4 P.w0 on, or the slab; 2 y; 4 bias.
 // k is a multiple of BK; rows of x beyond m are read, never stored.
 // Shared memory: the larger of 2 STAGES (BM + BN) (BK + 8) bytes and 4 TM (WN + 4) bytes per subgroup.
@@ -24,7 +25,7 @@ layout(constant_id = 2) const uint BN = 128u;
 layout(constant_id = 3) const uint BK = 32u;
 layout(constant_id = 4) const uint WM = 64u;
 layout(constant_id = 5) const uint WN = 32u;
-layout(constant_id = 6) const uint FLAGS = 0u; // epilogue | bias << 2 | pairs << 3
+layout(constant_id = 6) const uint FLAGS = 0u; // epilogue | bias << 2 | pairs << 3 | subnormal << 4
 layout(constant_id = 7) const uint TM = 16u;   // divisors of 16
 layout(constant_id = 8) const uint TN = 16u;
 layout(constant_id = 9) const uint TK = 16u;
@@ -32,6 +33,7 @@ layout(constant_id = 10) const uint STAGES = 2u;
 const uint EPILOGUE = FLAGS & 3u;
 const bool BIAS = (FLAGS & 4u) != 0u;
 const bool PAIRS = (FLAGS & 8u) != 0u;
+const bool SUBNORMAL = (FLAGS & 16u) != 0u;
 
 layout(push_constant) uniform Push { pith_vk_push_gemm P; };
 layout(std430, binding = 0) readonly buffer X { uvec4 x8[]; };
@@ -40,6 +42,7 @@ layout(std430, binding = 1) readonly buffer W { uvec4 W4[]; };
 layout(std430, binding = 1) readonly buffer W_ { uint W1[]; };
 #include "lib/format.glsl"
 #include "lib/halves.glsl"
+#include "lib/scaled.glsl"
 #endif
 layout(std430, binding = 2) buffer Y { float y[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
@@ -79,22 +82,17 @@ PIECE fetch_w(uint row, uint at)
 void stage_w(PIECE piece, uint row, uint at, uint to)
 {
 #ifdef PACKED
-    f16vec2 q[16];
-    vec4 s;
-    unit_pairs(piece, row * P.units + at, q, s);
-    [[unroll]] for (uint j = 0u; j < 4u; j++) { // pairs back in order; scaled in f32: a half would lose small scales
-        vec2 e = s.xy, z = s.zw;
-        float f = j < 2u ? e.x : e.y, g = j < 2u ? z.x : z.y;
-        vec4 a = vec4(q[4u * j].x, q[4u * j + 1u].x, q[4u * j].y, q[4u * j + 1u].y);
-        vec4 b = vec4(q[4u * j + 2u].x, q[4u * j + 3u].x, q[4u * j + 2u].y, q[4u * j + 3u].y);
-        a = HAS_MIN != 0 ? a * f + g : a * f;
-        b = HAS_MIN != 0 ? b * f + g : b * f;
-        tiles[to + j] = uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
-    }
+    uint w[16];
+    unit_scaled(piece, row * P.units + at, w);
+    [[unroll]] for (uint j = 0u; j < 4u; j++)
+        tiles[to + j] = uvec4(w[4u * j], w[4u * j + 1u], w[4u * j + 2u], w[4u * j + 3u]);
 #else
-    tiles[to] = piece;
+    uvec2 even = (piece.xz & 0xFFFFu) | (piece.yw << 16), odd = (piece.xz >> 16) | (piece.yw & 0xFFFF0000u);
+    tiles[to] = uvec4(even.x, odd.x, even.y, odd.y); // each four as 0 2 1 3
 #endif
 }
+
+#define ACC coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
 
 void main()
 {
@@ -105,9 +103,9 @@ void main()
     uint i = gl_LocalInvocationIndex, k8 = P.k / 8u;
     uint wm = gl_SubgroupID % (BM / WM) * WM, wn = gl_SubgroupID / (BM / WM) * WN;
 
-    coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator> acc[FM * FN];
+    ACC acc[FM * FN];
     [[unroll]] for (uint f = 0u; f < FM * FN; f++)
-        acc[f] = coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>(0.0);
+        acc[f] = ACC(0.0);
 
     uvec4 rx[LX];
     PIECE rw[LW];
@@ -170,6 +168,28 @@ void main()
             barrier();
             current ^= 1u;
         }
+    }
+
+    // A whole tile that is stored, or added to what is there: between registers and memory, the next rows' old values on
+    // their way meanwhile. Rows of matrices in memory must begin at multiples of 16 bytes.
+    if (EPILOGUE <= EPI_ADD && !BIAS && !PAIRS && m0 + BM <= P.m && n0 + BN <= P.n && ((P.ldy | (P.col0 + P.row0)) & 3u) == 0u) {
+        uint at = (m0 + wm) * P.ldy + P.col0 + P.row0 + n0 + wn;
+        ACC old[2u * FN];
+        if (EPILOGUE == EPI_ADD)
+            [[unroll]] for (uint g = 0u; g < FN; g++)
+                coopMatLoad(old[g], y, at + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint f = 0u; f < FM; f++) {
+            uint to = at + f * TM * P.ldy, now = f % 2u * FN;
+            if (EPILOGUE == EPI_ADD && f + 1u < FM)
+                [[unroll]] for (uint g = 0u; g < FN; g++)
+                    coopMatLoad(old[FN - now + g], y, to + TM * P.ldy + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint g = 0u; g < FN; g++) {
+                if (EPILOGUE == EPI_ADD)
+                    acc[f * FN + g] = acc[f * FN + g] + old[now + g];
+                coopMatStore(acc[f * FN + g], y, to + g * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+            }
+        }
+        return;
     }
 
     // TM rows of results at a time through this subgroup's corner of what held the tiles.

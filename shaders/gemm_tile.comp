@@ -3,6 +3,7 @@
 // y[t][n] = sum_k x[t][k] w[n][k] with plain f32 arithmetic: the form that runs on every device.
 // Grid: workgroup = BM tokens x BN packed rows, 4 x 4 results per invocation; x over rows, y over tokens.
 // Bindings: 0 x, [m rounded up to BM][k]; 1 w, [n rounded up to BN][k], both halves or floats (FLOATS); 2 y; 4 bias.
+// Halves of x are in the order of act.comp.
 // k is a multiple of 32; rows beyond m and n are read, never stored. Shared memory: (BM + BN) * 17 floats.
 // Matches pith_cpu_matmul.
 #include "lib/types.glsl"
@@ -40,7 +41,7 @@ void main()
     for (uint k0 = 0u; k0 < P.k; k0 += BK) {
         for (uint j = i; j < BM * BK / 4u; j += gl_WorkGroupSize.x) {
             uint row = j / (BK / 4u), c = j % (BK / 4u), at = ((m0 + row) * P.k + k0) / 4u + c;
-            vec4 v = FLOATS ? x4[at] : quad_floats(x2[at]);
+            vec4 v = FLOATS ? x4[at] : quad_floats(x2[at]).xzyw;
             [[unroll]] for (uint l = 0u; l < 4u; l++)
                 xs[(4u * c + l) * (BM + 1u) + row] = v[l];
         }

@@ -14,7 +14,7 @@
     X(INTDOT, "intdot", "packed integer dot products")                                \
     X(SUBGROUP, "subgroup", "shuffles within a subgroup")                             \
     X(HALF, "half", "mat-vec in halves")                                              \
-    X(SUBNORMAL, "subnormal", "codes as subnormal halves in mat-vec")                 \
+    X(SUBNORMAL, "subnormal", "subnormal halves: codes in mat-vec, scales in products") \
     X(STEP, "step", "append and attention of one token in one dispatch")              \
     X(CHAIN, "chain", "dispatches of a token that wait in the shader instead of behind barriers") \
     X(COOPMAT, "coopmat", "KHR cooperative matrices")                                 \

@@ -9,6 +9,7 @@
 
 #define FEW_TOKENS 4       /* tokens that take the split kernel */
 #define TILE_ROWS 32       /* of attn_tile.comp */
+#define TILE_KEYS 32       /* at a time there */
 #define SPLIT_ROWS 8       /* most query heads of a workgroup of attn_split.comp */
 #define SPLITS_MAX 64
 #define PART_KEYS 16384    /* keys of a part at most, where SPLITS_MAX allows */
@@ -210,8 +211,7 @@ static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32
 
 /* Many tokens as tiles of queries. */
 struct tiling {
-    uint32_t subs;          /* of attn_matrix.comp or attn_matrix2.comp; 0: attn_tile.comp */
-    bool two;               /* the latter */
+    pith_vk_attend by;      /* the kernel and its sizes */
     uint32_t heads, tokens; /* of a workgroup */
     uint32_t groups;        /* workgroups of a tile, all heads */
     uint64_t kept_bytes;    /* what they keep from one range of keys to the next */
@@ -222,17 +222,16 @@ struct tiling {
 static struct tiling tiling_of(const pith_vk_device *d, const pith_node *node)
 {
     const pith_kv_layout *l = node->u.attend.layout;
-    struct tiling t = {.subs = l->dtype == PITH_DTYPE_F32 ? 0 : pith_vk_attend_subgroups(d, (uint32_t)l->head_dim)};
-    t.two = t.subs && pith_vk_attend_matrix2(d);
-    uint32_t blocks, rows = t.subs ? 16 * t.subs : TILE_ROWS, size = d->physical.subgroup, dim = (uint32_t)l->head_dim;
+    struct tiling t = {.by = l->dtype == PITH_DTYPE_F32 ? (pith_vk_attend){0} : pith_vk_attend_choose(d, (uint32_t)l->head_dim)};
+    uint32_t blocks, subs = t.by.subs, rows = subs ? 16 * subs : TILE_ROWS, size = d->physical.subgroup, dim = (uint32_t)l->head_dim;
     t.heads = heads_of(node, rows, &blocks);
     t.tokens = rows / t.heads;
     t.groups = blocks * (uint32_t)l->n_kv;
-    uint64_t vectors = t.two ? t.subs * (4 * dim + 128) : t.subs ? t.subs * (4 * dim + 16 * (size < 16 ? 1 : size / 16)) : 128 * (2 * ((dim + 31) / 32) + 1);
+    uint64_t vectors = t.by.two ? subs * (4 * dim + 128) : subs ? subs * (4 * dim + 16 * (size < 16 ? 1 : size / 16)) : 128 * (2 * ((dim + 31) / 32) + 1);
     t.kept_bytes = 16 * vectors * t.groups;
     uint64_t full = div_up(4ull * d->cores, t.groups), room = KEPT_MAX / t.kept_bytes;
     t.fill = full < room ? full : room ? room : 1;
-    double blocks_most = keys_most(node) / PITH_VK_ATTEND_KEYS;
+    double blocks_most = keys_most(node) / (subs ? t.by.keys : TILE_KEYS);
     t.ranges_most = blocks_most < 1 ? 1 : blocks_most > RANGES_MAX ? RANGES_MAX : (uint32_t)blocks_most;
     return t;
 }
@@ -341,11 +340,11 @@ static void attend_many(pith_vk_record *rec, const pith_node *node, int32_t inde
     push.splits = 1;
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = push.ranges > 1 ? PITH_SPV_ATTN_TILE_RANGES : PITH_SPV_ATTN_TILE;
-    if (t.subs) {
-        const uint32_t spec[] = {t.subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, t.subs, PITH_VK_ATTEND_KEYS, d->physical.subgroup, 0,
+    if (t.by.subs) {
+        const uint32_t spec[] = {t.by.subs * d->physical.subgroup, pith_vk_kv_type(l), (uint32_t)l->head_dim, t.by.subs, t.by.keys, d->physical.subgroup, 0,
                                  d->physical.matrix[0], d->physical.matrix[1], d->physical.matrix[2]};
         call.variant = push.ranges > 1 ? PITH_SPV_ATTN_MATRIX_RANGES : PITH_SPV_ATTN_MATRIX;
-        if (t.two)
+        if (t.by.two)
             call.variant = push.ranges > 1 ? PITH_SPV_ATTN_MATRIX2_RANGES : PITH_SPV_ATTN_MATRIX2;
         memcpy(call.spec, spec, sizeof spec);
     }

@@ -123,10 +123,10 @@ pith_vk_tile pith_vk_tile_choose(const pith_vk_device *d, uint32_t m, uint32_t n
 
 void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, pith_vk_operands operands, uint32_t flags, uint32_t *spec)
 {
-    const uint32_t *m = d->physical.matrix;
+    const uint32_t *m = d->physical.matrix, kept = d->caps & PITH_VK_CAP(SUBNORMAL) ? 1 : 0;
     const uint32_t plain[] = {t->invocations, t->bm, t->bn, operands == PITH_VK_FLOATS, flags & 3, flags >> 2 & 1, flags >> 3 & 1};
     const uint32_t bytes[] = {t->invocations, t->bm, t->bn, t->bk / 32, t->wm, t->wn, flags};
-    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags, m[0], m[1], m[2], t->stages};
+    const uint32_t matrix[] = {t->invocations, t->bm, t->bn, t->bk, t->wm, t->wn, flags | kept << 4, m[0], m[1], m[2], t->stages};
     if (t->variant == PITH_SPV_GEMM_TILE)
         memcpy(spec, plain, sizeof plain);
     else if (t->variant == PITH_SPV_GEMM_INT8_Q4_0)
@@ -135,27 +135,42 @@ void pith_vk_tile_spec(const pith_vk_device *d, const pith_vk_tile *t, pith_vk_o
         memcpy(spec, matrix, sizeof matrix);
 }
 
-uint32_t pith_vk_attend_subgroups(const pith_vk_device *d, uint32_t head_dim)
+/* Largest first. */
+static const pith_vk_attend attend_sizes[] = {
+    {8, 64, true}, /* 173 TFLOP/s at a head width of 128 on an H200; 32 keys: 140 */
+    {8, 32, true},  {4, 64, true},  {4, 32, true},  {2, 32, true},  {1, 32, true},
+    {8, 32, false}, {4, 32, false}, {2, 32, false}, {1, 32, false},
+};
+
+/* Shared memory as attn_matrix2.comp and attn_matrix.comp declare it. */
+static uint32_t attend_shared(const pith_vk_attend *a, uint32_t head_dim)
 {
-    const uint32_t keys = PITH_VK_ATTEND_KEYS, size = d->physical.subgroup;
+    uint32_t staged = 2 * a->keys * (head_dim + 8), out = 1024 * a->subs;
+    if (a->two)
+        return (staged > out ? staged : out) + staged + a->subs * (16 * 48 + 16 * 8) + 4 * a->keys;
+    return 2 * staged + a->subs * (64 * (a->keys + 4) + 32 * (a->keys + 8) + 64) + 4 * a->keys;
+}
+
+pith_vk_attend pith_vk_attend_choose(const pith_vk_device *d, uint32_t head_dim)
+{
+    const pith_vk_attend none = {0};
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
     const char *text = getenv("PITH_VK_ATTEND");
-    uint32_t most = text ? (uint32_t)strtoul(text, NULL, 10) : 8;
+    uint32_t most_subs = 8, most_keys = 64, size = d->physical.subgroup;
+    bool two = (d->caps & PITH_VK_CAP(COOPMAT2)) && size >= 16 && pith_vk_spv[PITH_SPV_ATTN_MATRIX2].code;
+    if (text && sscanf(text, "%u,%u", &most_subs, &most_keys) < 1)
+        return none;
     /* A lane's stretch of keys must be whole octets; a head's results must fit the registers. */
     if (!(d->caps & PITH_VK_CAP(COOPMAT)) || !(d->caps & PITH_VK_CAP(SUBGROUP)) || !pith_vk_spv[PITH_SPV_ATTN_MATRIX].code ||
         head_dim % 16 != 0 || head_dim > 128 || size > 64 || size < 4)
-        return 0;
-    for (uint32_t subs = 8; subs > 0; subs /= 2) {
-        uint32_t shared = 4 * keys * (head_dim + 8) + subs * (64 * (keys + 4) + 32 * (keys + 8) + 64) + 4 * keys;
-        if (subs <= most && subs * size >= keys && shared <= d->shared_bytes && subs * size <= l->maxComputeWorkGroupInvocations)
-            return subs;
+        return none;
+    for (size_t i = 0; i < sizeof attend_sizes / sizeof attend_sizes[0]; i++) {
+        const pith_vk_attend *a = &attend_sizes[i];
+        if (a->two == two && a->subs <= most_subs && a->keys <= most_keys && a->subs * size >= a->keys && /* one bias each */
+            attend_shared(a, head_dim) <= d->shared_bytes && a->subs * size <= l->maxComputeWorkGroupInvocations)
+            return *a;
     }
-    return 0;
-}
-
-bool pith_vk_attend_matrix2(const pith_vk_device *d)
-{
-    return (d->caps & PITH_VK_CAP(COOPMAT2)) && d->physical.subgroup >= 16 && pith_vk_spv[PITH_SPV_ATTN_MATRIX2].code;
+    return none;
 }
 
 /* Invocations along K: the fewest turns, then the fewest lanes; at most a subgroup. */

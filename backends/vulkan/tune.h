@@ -53,11 +53,15 @@ bool pith_vk_has_half_vectors(const pith_vk_device *device);
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units, bool nibbles);
 
 #define PITH_VK_ATTEND_FEW_KEYS 2 /* keys at a time of a group of lanes in attn_split.comp, attn_step.comp; as many on their way */
-#define PITH_VK_ATTEND_KEYS 32     /* keys at a time in attn_matrix.comp */
-/* Subgroups of a workgroup of attn_matrix.comp, 16 rows each; 0: the device cannot run it at this head width.
- * PITH_VK_ATTEND=n in the environment: at most n. */
-uint32_t pith_vk_attend_subgroups(const pith_vk_device *device, uint32_t head_dim);
-/* attn_matrix2.comp instead? Its shared memory is less. */
-bool pith_vk_attend_matrix2(const pith_vk_device *device);
+
+/* Attention of many tokens: `subs` subgroups of a workgroup of attn_matrix2.comp (`two`) or attn_matrix.comp, 16 rows each,
+ * take `keys` keys at a time; subs 0: the device can run neither at this head width.
+ * PITH_VK_ATTEND="subs[,keys]" in the environment: at most so many. */
+typedef struct pith_vk_attend {
+    uint32_t subs, keys;
+    bool two;
+} pith_vk_attend;
+
+pith_vk_attend pith_vk_attend_choose(const pith_vk_device *device, uint32_t head_dim);
 
 #endif

@@ -18,6 +18,7 @@ static pith_vk_physical physical;
 static pith_vk_backend_params params = {.threads = 2};
 static bool odd; /* x has units that are zero, tiny, huge, not finite */
 static bool asked; /* for products of bytes */
+static double scale = 0.05; /* of blocks of codes */
 
 static const pith_dtype types[] = {PITH_DTYPE_F32, PITH_DTYPE_F16, PITH_DTYPE_BF16, PITH_DTYPE_Q4_0, PITH_DTYPE_Q4_1,
                                    PITH_DTYPE_Q5_0, PITH_DTYPE_Q5_1, PITH_DTYPE_Q8_0, PITH_DTYPE_Q2_K, PITH_DTYPE_Q3_K,
@@ -46,7 +47,7 @@ static struct matrix matrix_make(pith_rng *rng, pith_dtype type, int64_t rows, i
     if (type == PITH_DTYPE_F32)
         pith_gen_f32(rng, PITH_GEN_NORMAL, m.bytes, n);
     else
-        pith_gen_blocks(rng, type, 0.05, false, m.bytes, n);
+        pith_gen_blocks(rng, type, scale, false, m.bytes, n);
     for (int64_t r = 0; r < rows; r++)
         pith_dequantize(type, (uint8_t *)m.bytes + (size_t)r * pith_dtype_row_bytes(type, (size_t)cols), m.values + r * cols, (size_t)cols);
     return m;
@@ -293,6 +294,39 @@ static void test_slabs(void **state)
     run_case(&(struct matmul_case){2, {PITH_DTYPE_Q8_0, PITH_DTYPE_Q8_0}, {400, 400}, 256, 40, true, true, PITH_EPILOGUE_SWIGLU}, 403);
 }
 
+/* Every tile that a device would choose (of a software device's, the one), whole ones and parts: stored, added, behind
+ * another group, in columns that no vector of four begins at. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    const pith_vk_device *device = &pith_vk_of(vk_shared(&physical, &params))->device;
+    const pith_dtype f16 = PITH_DTYPE_F16, q4 = PITH_DTYPE_Q4_0, k6 = PITH_DTYPE_Q6_K;
+    int n;
+    const pith_vk_tile *tiles = pith_vk_tile_list(&n);
+    for (int i = physical.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU ? n - 1 : 0; i < n; i++) {
+        pith_vk_tile t = tiles[i];
+        char text[64];
+        if (pith_vk_has_coopmat(device) && !pith_vk_tile_fits(device, 256, &t))
+            continue;
+        snprintf(text, sizeof text, "%u,%u,%u,%u,%u,%u", t.bm, t.bn, t.bk, t.wm, t.wn, t.stages);
+        setenv("PITH_VK_TILE", text, 1);
+        run_case(&(struct matmul_case){1, {q4}, {t.bn + 20}, 256, 2 * (int32_t)t.bm + 5, true, false, PITH_EPILOGUE_STORE}, 900);
+        run_case(&(struct matmul_case){2, {k6, q4}, {t.bn + 4, 2 * t.bn}, 256, (int32_t)t.bm, false, false, PITH_EPILOGUE_ADD}, 901);
+        run_case(&(struct matmul_case){2, {f16, q4}, {t.bn + 6, t.bn + 2}, 256, (int32_t)t.bm, false, false, PITH_EPILOGUE_ADD}, 902);
+        run_case(&(struct matmul_case){2, {q4, q4}, {t.bn, t.bn}, 256, (int32_t)t.bm + 1, true, false, PITH_EPILOGUE_SWIGLU}, 903);
+    }
+}
+
+/* Scales on both sides of the least normal half, which no device may take for zero. */
+static void test_tiny(void **state)
+{
+    (void)state;
+    scale = 6e-5;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (pith_vk_format_of(types[i]) >= PITH_VK_FORMAT_Q4_0)
+            run_case(&(struct matmul_case){1, {types[i]}, {37}, 512, 20, false, false, PITH_EPILOGUE_STORE}, 1000 + i);
+}
+
 static bool multiplies_bytes(void) { return pith_vk_has_int8(&pith_vk_of(vk_shared(&physical, &params))->device); }
 
 /* Every tile for bytes, which a software device would not choose, with parts of it, of a step and of a pair. */
@@ -350,6 +384,7 @@ static int undo(void **state)
     (void)state;
     params = (pith_vk_backend_params){.threads = 2};
     odd = false;
+    scale = 0.05;
     return unsetenv("PITH_VK_TILE");
 }
 
@@ -362,7 +397,8 @@ int main(void)
         vk_test_absent("packed dot products");
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_types), cmocka_unit_test(test_parts), cmocka_unit_test(test_ragged), cmocka_unit_test(test_wide),
-                                       cmocka_unit_test_teardown(test_slabs, undo), cmocka_unit_test_teardown(test_byte_tiles, undo),
+                                       cmocka_unit_test_teardown(test_slabs, undo), cmocka_unit_test_teardown(test_tiles, undo),
+                                       cmocka_unit_test_teardown(test_tiny, undo), cmocka_unit_test_teardown(test_byte_tiles, undo),
                                        cmocka_unit_test_teardown(test_odd_bytes, undo), cmocka_unit_test_teardown(test_odd_vectors, undo),
                                        cmocka_unit_test_teardown(test_fallback, undo), cmocka_unit_test(vk_shared_close),
                                        cmocka_unit_test(vk_test_silent)};

@@ -42,7 +42,7 @@ static bool kind_set(attn_case *c, int kind)
 {
     static const struct { pith_dtype dtype; int dim; } kinds[] = {{PITH_DTYPE_F16, 16}, {PITH_DTYPE_F32, 40}, {PITH_DTYPE_Q8_0, 32}};
     c->dtype = kinds[kind].dtype, c->dim = kinds[kind].dim;
-    return kind < 2 || pith_vk_attend_subgroups(&pith_vk_of(vk_shared(&physical, NULL))->device, 16) == 0;
+    return kind < 2 || pith_vk_attend_choose(&pith_vk_of(vk_shared(&physical, NULL))->device, 16).subs == 0;
 }
 
 static void test_many(void **state)
@@ -51,8 +51,8 @@ static void test_many(void **state)
     for (int i = 0; i < 6; i++) {
         attn_case c = base_case;
         c.group = i < 3 ? 4 : 0, c.seed = (uint64_t)i;
-        c.n_tokens = 180 + i, c.chunk = (int[]){100, 0, 67}[i % 3], c.per_query = i == 2;
-        c.window = i == 1 ? 96 : 16, c.sinks = i == 1 ? 37 : 4; /* segments of more than one block */
+        c.n_tokens = (i % 3 ? 180 : 400) + i, c.chunk = (int[]){110, 0, 67}[i % 3], c.per_query = i == 2;
+        c.window = (int[]){160, 96, 16}[i % 3], c.sinks = (int[]){70, 37, 4}[i % 3]; /* segments of more than one block */
         if (kind_set(&c, i % 3))
             compare(c, false);
     }

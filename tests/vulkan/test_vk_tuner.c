@@ -198,6 +198,27 @@ static void test_race(void **state)
     pith_backend_destroy(&b);
 }
 
+/* Kernel and sizes of attention by what a device has, where the build has the kernels. */
+static void test_attend(void **state)
+{
+    (void)state;
+    static const struct { bool two; uint32_t shared, dim, subs, keys; } cases[] = {
+        {true, 49152, 64, 8, 64},  {true, 49152, 80, 8, 64},  {true, 49152, 96, 8, 64},  {true, 49152, 128, 8, 64}, {true, 32768, 64, 8, 64},
+        {true, 32768, 128, 8, 32}, {true, 16384, 128, 0, 0},  {true, 49152, 40, 0, 0},   {true, 49152, 144, 0, 0},
+        {false, 49152, 64, 8, 32}, {false, 49152, 128, 8, 32}, {false, 32768, 128, 4, 32}, {false, 16384, 128, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pith_vk_device d = {.caps = PITH_VK_CAP(SUBGROUP) | PITH_VK_CAP(COOPMAT), .shared_bytes = cases[i].shared, .physical = {.subgroup = 32}};
+        d.physical.properties.limits.maxComputeWorkGroupInvocations = 1024;
+        d.caps |= cases[i].two ? PITH_VK_CAP(COOPMAT2) : 0;
+        if (!pith_vk_spv[cases[i].two ? PITH_SPV_ATTN_MATRIX2 : PITH_SPV_ATTN_MATRIX].code)
+            continue;
+        const pith_vk_attend a = pith_vk_attend_choose(&d, cases[i].dim);
+        assert_int_equal(a.subs, cases[i].subs);
+        assert_int_equal(a.keys, cases[i].keys);
+        assert_true(a.two == (cases[i].two && a.subs));
+    }
+}
+
 int main(void)
 {
     char folder[] = "/tmp/pith-tuner-XXXXXX";
@@ -210,7 +231,7 @@ int main(void)
     unsetenv("PITH_VK_CACHE");
     pith_vk_cache_path(&physical, ".tiles", path, sizeof path);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_classes), cmocka_unit_test(test_file), cmocka_unit_test(test_no_cache),
-                                       cmocka_unit_test(test_race), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_race), cmocka_unit_test(test_attend), cmocka_unit_test(vk_test_silent)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[600];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

@@ -138,7 +138,7 @@ static bool run(const attn_case *c, attn_result *r, pith_backend *vk, bool one_d
 void vk_attn_check(pith_backend *vk, attn_case c, bool step, float *out)
 {
     bool one_by_one = (c.chunk ? c.chunk : c.n_tokens) == 1;
-    c.halves = c.dtype != PITH_DTYPE_F32 && !one_by_one && pith_vk_attend_subgroups(&pith_vk_of(vk)->device, (uint32_t)c.dim) > 0;
+    c.halves = c.dtype != PITH_DTYPE_F32 && !one_by_one && pith_vk_attend_choose(&pith_vk_of(vk)->device, (uint32_t)c.dim).subs > 0;
     c.turn_error = 8; /* a rotation by pos0 times one by t, each rounded, and their product */
     attn_result *r = attn_result_make(&c);
     float *turned = malloc((size_t)(c.n_tokens * (c.n_head + 2 * c.n_kv) * c.dim) * sizeof *turned);
