@@ -68,6 +68,12 @@ const uint PIECES = STEP;
 #endif
 const uint LW = (BN * PIECES + gl_WorkGroupSize.x - 1u) / gl_WorkGroupSize.x;
 
+// Gate and up of one result are neighbours among packed rows. Staged a matrix apart, they are the same element of two
+// matrices of results. Row of the tile that is staged as row r:
+const bool EVEN = FN % 2u == 0u;
+const bool APART = EPILOGUE == EPI_SWIGLU && EVEN;
+uint row_at(uint r) { return APART ? r - r % (2u * TN) + r % TN * 2u + r / TN % 2u : r; }
+
 // Piece `at` of packed row `row`.
 PIECE fetch_w(uint row, uint at)
 {
@@ -118,7 +124,7 @@ void main()
     [[unroll]] for (uint j = 0u; j < LW; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
         if (BN * PIECES % gl_WorkGroupSize.x == 0u || e < BN * PIECES)                               \
-            rw[j] = fetch_w(min(n0 + e / PIECES, P.n - 1u), (k0) / (BK / PIECES) + e % PIECES);      \
+            rw[j] = fetch_w(min(n0 + row_at(e / PIECES), P.n - 1u), (k0) / (BK / PIECES) + e % PIECES); \
     }
 #define STAGE(buffer_, k_)                                                                           \
     [[unroll]] for (uint j = 0u; j < LX; j++) {                                                      \
@@ -129,7 +135,7 @@ void main()
     [[unroll]] for (uint j = 0u; j < LW; j++) {                                                      \
         uint e = i + j * gl_WorkGroupSize.x;                                                         \
         if (BN * PIECES % gl_WorkGroupSize.x == 0u || e < BN * PIECES)                               \
-            stage_w(rw[j], min(n0 + e / PIECES, P.n - 1u), (k_) / (BK / PIECES) + e % PIECES,        \
+            stage_w(rw[j], min(n0 + row_at(e / PIECES), P.n - 1u), (k_) / (BK / PIECES) + e % PIECES, \
                     (buffer_) * BUFFER + XS + e / PIECES * PITCH + e % PIECES * (BK / 8u / PIECES)); \
     }
 
@@ -170,9 +176,21 @@ void main()
         }
     }
 
-    // A whole tile that is stored, or added to what is there: between registers and memory, the next rows' old values on
-    // their way meanwhile. Rows of matrices in memory must begin at multiples of 16 bytes.
-    if (EPILOGUE <= EPI_ADD && !BIAS && !PAIRS && m0 + BM <= P.m && n0 + BN <= P.n && ((P.ldy | (P.col0 + P.row0)) & 3u) == 0u) {
+    // A whole tile: between registers and memory. Rows of matrices there must begin at multiples of 16 bytes.
+    bool whole = !BIAS && m0 + BM <= P.m && n0 + BN <= P.n;
+    if (APART && whole && ((P.ldy | P.row0 / 2u) & 3u) == 0u) {
+        uint at = (m0 + wm) * P.ldy + (P.row0 + n0 + wn) / 2u;
+        [[unroll]] for (uint f = 0u; f < FM; f++)
+            [[unroll]] for (uint g = 0u; g + 1u < FN; g += 2u) {
+                ACC v = acc[f * FN + g], up = acc[f * FN + g + 1u];
+                for (int l = 0; l < v.length(); l++)
+                    v[l] = silu(v[l]) * up[l];
+                coopMatStore(v, y, at + f * TM * P.ldy + g / 2u * TN, P.ldy, gl_CooperativeMatrixLayoutRowMajor);
+            }
+        return;
+    }
+    // Stored, or added to what is there, whose next rows are on their way meanwhile.
+    if (EPILOGUE <= EPI_ADD && !PAIRS && whole && ((P.ldy | (P.col0 + P.row0)) & 3u) == 0u) {
         uint at = (m0 + wm) * P.ldy + P.col0 + P.row0 + n0 + wn;
         ACC old[2u * FN];
         if (EPILOGUE == EPI_ADD)
@@ -201,11 +219,11 @@ void main()
         uint t0 = m0 + wm + f * TM, r0 = n0 + wn;
         if (EPILOGUE == EPI_SWIGLU) {
             for (uint e = lane; e < TM * WN / 2u; e += gl_SubgroupSize) {
-                uint t = e / (WN / 2u), r = e % (WN / 2u) * 2u;
-                uvec4 four = tiles[mine + t * OUT_PITCH + r / 4u];
-                uvec2 two = (r & 2u) == 0u ? four.xy : four.zw;
+                uint t = e / (WN / 2u), r = e % (WN / 2u) * 2u, at = APART ? r - r % (2u * TN) + r / 2u % TN : r, to = mine + t * OUT_PITCH;
+                uint other = APART ? at + TN : at + 1u;
                 if (t0 + t < P.m && r0 + r < P.n)
-                    store_swiglu(t0 + t, P.row0 + r0 + r, uintBitsToFloat(two.x), uintBitsToFloat(two.y));
+                    store_swiglu(t0 + t, P.row0 + r0 + r, uintBitsToFloat(tiles[to + at / 4u][at % 4u]),
+                                 uintBitsToFloat(tiles[to + other / 4u][other % 4u]));
             }
         } else {
             for (uint e = lane; e < TM * WN; e += gl_SubgroupSize) {
