@@ -74,5 +74,5 @@ export VK_DRIVER_FILES VK_LAYER_PATH VK_LOADER_LAYERS_DISABLE
 exec "$dir/$loader" --library-path "$dir/$lib:/${lib}" "\$@"
 EOF
 chmod +x "$dir/glslc" "$dir/with"
-"$dir/glslc" --version | head -1
+"$dir/glslc" --version | sed -n 1p # head would leave early, and the compiler with a broken pipe
 echo "newer_glslc.sh: cmake -DPITH_GLSLC=$dir/glslc -DPITH_VK_RUNNER=$dir/with"
