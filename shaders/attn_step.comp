@@ -208,8 +208,11 @@ void attend(uint i)
         vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
     int total = segments_see(i, S.pos0, true), size = part_size(total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
-    if (appends ? in_share != 0u : part >= live_parts)
+    if (appends ? in_share != 0u : part >= live_parts) {
+        if (gl_WorkGroupID.xy == uvec2(0u)) // the dispatch may hold nothing but such parts, and one of it must have waited
+            link_wait(i);
         return;
+    }
     link_wait(i);
     if (CHAIN)
         vectors_fetch(lane, group, kv, h0, appends ? 0u : heads);

@@ -20,7 +20,7 @@
 // Grid: x = any number of workgroups, block of (WG / LANES / SPLIT) * ROWS packed rows by block; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns;
 //           9 links.
-// Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes; IQ4: 1024 bytes. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
+// Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes; IQ4: 1024 bytes more. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
 #include "lib/types.glsl"
 #include "push/matmul.h"
@@ -223,7 +223,7 @@ void main()
                         hi = fma(q[j + 8u], x[j + 8u], hi);
                     }
                     float v = float(lo.x) + float(lo.y), w = float(hi.x) + float(hi.y);
-                    v = SUBNORMAL ? extra.x * (s.x * 1024.0) * (v + w) - OFFSET * s.x * (extra.y + extra.z) : extra.x * (s.x * v + s.y * w);
+                    v = SUBNORMAL ? s.x * (extra.x * ((v + w) * 1024.0)) - OFFSET * s.x * (extra.y + extra.z) : extra.x * (s.x * v + s.y * w);
 #if HAS_MIN
                     v += s.z * extra.y + s.w * extra.z;
 #endif

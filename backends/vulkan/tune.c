@@ -266,9 +266,12 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
         v.split = v.invocations >= v.split * v.lanes ? v.split : 1;
         per_core = asked;
     }
-    uint32_t span = v.lanes * v.split, room = (d->shared_bytes - 4 * v.invocations * v.rows - 1024) / 80;
+    uint32_t used = 4 * v.rows * (v.invocations / v.lanes) + (nibbles ? 0 : 1024), room = used < d->shared_bytes ? (d->shared_bytes - used) / 80 : 0;
     uint32_t most = room < 448 ? room : 448; /* 448 units: K of 14336, 35 KiB */
-    v.stage = units < most ? units : most - most % span;
+    if (units > most && most < v.lanes * v.split)
+        v.split = 1;
+    v.stage = units <= most ? units : most - most % (v.lanes * v.split);
+    v.stage = v.stage ? v.stage : v.lanes;
     uint32_t pieces = (v.stage * 8 + v.invocations - 1) / v.invocations;
     v.depth = pieces < 8 ? pieces : 8;
     (void)vector_spread(d, rows, per_core, &v);

@@ -114,13 +114,41 @@ static void test_in_vain(void **state)
     free(right);
 }
 
+/* What is found out in use is remembered, in a folder of the test's own, and the self-test that finds it there runs nothing. */
+static void test_remembered(void **state)
+{
+    (void)state;
+    char folder_[] = "/tmp/pith-chain-XXXXXX", command[64];
+    assert_non_null(mkdtemp(folder_));
+    setenv("XDG_CACHE_HOME", folder_, 1);
+    setenv("PITH_VK_TEST", "1", 1);
+    unsetenv("PITH_VK_CACHE");
+    pith_backend *b = vk_test_backend(&physical, NULL);
+    pith_vk_of(b)->testing = true; /* not during the self-test, which comes to its own verdict */
+    pith_vk_selftest_condemn(pith_vk_of(b), PITH_VK_CAP(CHAIN));
+    assert_int_equal(pith_vk_of(b)->caps_off, 0);
+    pith_vk_of(b)->testing = false;
+    pith_vk_selftest_condemn(pith_vk_of(b), PITH_VK_CAP(CHAIN));
+    assert_int_equal(pith_vk_of(b)->caps_off, PITH_VK_CAP(CHAIN));
+    pith_backend_destroy(&b);
+    b = vk_test_backend(&physical, &(pith_vk_backend_params){.threads = 1, .selftest = true});
+    assert_false(chains(b));
+    assert_true(pith_vk_of(b)->device.caps & PITH_VK_CAP(SUBNORMAL));
+    pith_backend_destroy(&b);
+    setenv("PITH_VK_CACHE", "0", 1);
+    unsetenv("PITH_VK_TEST");
+    snprintf(command, sizeof command, "rm -rf '%s'", folder_);
+    assert_int_equal(system(command), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return 2;
+    setenv("PITH_VK_CACHE", "0", 1); /* a verdict of this test is none of the user's */
     folder = argv[1];
     physical = vk_test_device();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same), cmocka_unit_test(test_probe), cmocka_unit_test(test_in_vain),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same), cmocka_unit_test(test_probe), cmocka_unit_test(test_in_vain), cmocka_unit_test(test_remembered),
                                        cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

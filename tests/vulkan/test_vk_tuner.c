@@ -219,6 +219,28 @@ static void test_attend(void **state)
     }
 }
 
+/* Mat-vec in halves on every device that there may be: what is staged fits, and is whole turns. */
+static void test_vector(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {8, 16, 32, 64, 128}, shared[] = {16384, 32768, 49152}, most[] = {128, 256, 1024};
+    static const uint32_t rows[] = {1, 64, 4096, 12288, 128256}, units[] = {1, 18, 48, 128, 344, 448, 900};
+    for (size_t i = 0; i < 5 * 3 * 3 * 5 * 7 * 4; i++) {
+        size_t k = i;
+        pith_vk_device d = {.caps = k % 2 ? PITH_VK_CAP(CHAIN) : 0, .cores = 132};
+        bool nibbles = k / 2 % 2;
+        d.physical.subgroup = sizes[(k /= 4) % 5];
+        d.shared_bytes = shared[(k /= 5) % 3];
+        uint32_t invocations = most[(k /= 3) % 3], n = rows[(k /= 3) % 5], u = units[k / 5];
+        d.physical.properties.limits.maxComputeWorkGroupInvocations = d.physical.properties.limits.maxComputeWorkGroupSize[0] = invocations;
+        const pith_vk_vector v = pith_vk_vector_half_choose(&d, n, u, nibbles);
+        assert_true(v.invocations <= (invocations > d.physical.subgroup ? invocations : d.physical.subgroup));
+        assert_true(v.lanes * v.split <= v.invocations && v.lanes <= d.physical.subgroup && v.workgroups > 0 && v.depth > 0);
+        assert_true(v.stage == u || (v.stage > 0 && v.stage < u && v.stage % (v.lanes * v.split) == 0));
+        assert_true(80 * v.stage + 4 * v.rows * (v.invocations / v.lanes) + (nibbles ? 0 : 1024) <= d.shared_bytes);
+    }
+}
+
 int main(void)
 {
     char folder[] = "/tmp/pith-tuner-XXXXXX";
@@ -231,7 +253,7 @@ int main(void)
     unsetenv("PITH_VK_CACHE");
     pith_vk_cache_path(&physical, ".tiles", path, sizeof path);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_classes), cmocka_unit_test(test_file), cmocka_unit_test(test_no_cache),
-                                       cmocka_unit_test(test_race), cmocka_unit_test(test_attend), cmocka_unit_test(vk_test_silent)};
+                                       cmocka_unit_test(test_race), cmocka_unit_test(test_attend), cmocka_unit_test(test_vector), cmocka_unit_test(vk_test_silent)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[600];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
