@@ -245,7 +245,7 @@ static pith_status settle(pith_exec *e, int stage)
         snprintf(reason, sizeof reason, "it reported work as done that never ran (epoch %u, expected %u)", seen, e->epoch[stage]);
         return pith_vk_queue_lose(&e->backend->queue, reason);
     }
-    if (e->chained[stage] && result[1]) { /* the values are of no use, and no chain is from now on */
+    if (result[1]) { /* a chain's mark: the values are of no use, and no chain is from now on */
         pith_vk_selftest_condemn(e->backend, PITH_VK_CAP(CHAIN));
         PITH_TRY(pith_vk_queue_wait(&e->backend->queue, e->backend->queue.submitted));
         return pith_vk_queue_lose(&e->backend->queue, "a dispatch waited for the one before it without end; from now on there are barriers between them");
@@ -280,7 +280,6 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
     PITH_TRY(settle(e, step->stage)); /* its state buffer is read until then */
     pith_vk_recording *r;
     PITH_TRY(pith_vk_recording_get(e, step->stage, n, step->n_skip, &r));
-    e->chained[step->stage] = r->chained;
     e->epoch[step->stage]++;
     state_write(e, step);
     e->begin_ns[step->stage] = queue->done == queue->submitted ? pith_os_now_ns() : 0;

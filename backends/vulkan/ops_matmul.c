@@ -112,6 +112,7 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
     uint32_t ldx = (uint32_t)graph->values[node->src].cols, ldy = (uint32_t)graph->values[node->dst].cols;
     bool shuffle = d->caps & PITH_VK_CAP(SUBGROUP), norm = node->u.matmul.norm >= 0, ragged = g->cols % 32 != 0 || ldx % 4 != 0;
     bool half = g->format >= PITH_VK_FORMAT_Q4_0 && !ragged && pith_vk_has_half_vectors(d);
+    /* lib/halves.glsl: RAW_NIBBLES */
     bool nibbles = g->format == PITH_VK_FORMAT_Q4_0 || g->format == PITH_VK_FORMAT_Q4_1 || g->format == PITH_VK_FORMAT_Q4_K;
     const pith_vk_vector v = half ? pith_vk_vector_half_choose(d, (uint32_t)slab->rows, g->units, nibbles) : pith_vk_vector_choose(d, (uint32_t)slab->rows, g->units);
     struct pith_vk_push_matvec push = {.units = g->units, .rows = (uint32_t)slab->rows, .row0 = (uint32_t)slab->row0,

@@ -59,13 +59,10 @@ static void verdict_write(const pith_vk_physical *physical, uint32_t caps, uint3
 void pith_vk_selftest_condemn(pith_vk_backend *vk, uint32_t bad)
 {
     uint32_t caps = vk->device.caps | vk->caps_off;
-    char path[512], text[64];
     if (vk->testing) /* the self-test comes to its own verdict */
         return;
     vk->caps_off |= bad;
-    pith_vk_cache_path(&vk->physical, ".test", path, sizeof path);
-    int n = snprintf(text, sizeof text, "%s%08x %08x\n", title, caps, vk->caps_off);
-    (void)pith_vk_cache_write(path, text, (size_t)n); /* else it is found out again */
+    verdict_write(&vk->physical, caps, vk->caps_off);
 }
 
 void pith_vk_selftest_describe(const pith_vk_physical *physical, uint32_t caps, char *text, size_t size)

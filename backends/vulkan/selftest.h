@@ -19,7 +19,7 @@ extern const int pith_vk_n_probes;
 /* Hides what fails from the device's capabilities, with a warning for each. Takes a remembered verdict where there is one.
  * PITH_VK_TEST=0 in the environment: does nothing; software devices are tested only with PITH_VK_TEST=1. Errors: DEVICE (wrong even with everything hidden), NO_MEMORY. */
 pith_status pith_vk_selftest(pith_vk_backend *vk);
-/* What failed in use: off from the next reopening on, and in the remembered verdict, in place of all others. */
+/* What failed in use: off from the next reopening on, and the last word of the remembered verdict. During the self-test: nothing. */
 void pith_vk_selftest_condemn(pith_vk_backend *vk, uint32_t bad);
 /* "passed", "failed: coopmat is not used" or "not run yet" for a device with these capabilities. */
 void pith_vk_selftest_describe(const pith_vk_physical *physical, uint32_t caps, char *text, size_t size);

@@ -159,7 +159,7 @@ struct pith_exec {
     pith_vk_buffer state[2];   /* per stage; host writes, shaders read: struct pith_vk_state, ids, rows, rotation of pos0 */
     pith_vk_buffer tables;     /* struct pith_vk_attn of every node that has one, `tables_pitch` apart, then frequencies */
     pith_vk_buffer turns;      /* rotation by t, t in [0, n_tokens_max) */
-    pith_vk_buffer result[2];  /* per stage: epoch, then the head's last value */
+    pith_vk_buffer result[2];  /* per stage: epoch, a chain's mark, from 64 bytes on the head's last value */
     uint64_t tables_pitch, freq_offset, base_offset;
     int32_t *table_of;         /* [n_nodes], index of the node's struct or -1 */
     const pith_rope *rope;     /* of the graph; NULL: none */
@@ -169,7 +169,6 @@ struct pith_exec {
     uint64_t clock;
     uint32_t epoch[2];         /* last submitted */
     bool pending[2];           /* submitted, epoch not yet checked */
-    bool chained[2];           /* what was submitted */
     uint64_t value[2];         /* timeline of the stage's last submission */
     int32_t head_rows;         /* of the last head run */
     pith_vk_recording *last[2]; /* per stage: what was submitted, until its times are known */

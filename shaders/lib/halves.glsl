@@ -46,20 +46,24 @@ Raw unit_load(uint U)
     return raw;
 }
 
-#ifdef RAW_NIBBLES
+#if defined(RAW_NIBBLES) || defined(RAW_LEVELS)
 vec4 unit_scales(Raw raw, uint U)
 {
-#if defined(FMT_Q4_0)
+#if defined(FMT_Q4_0) || defined(FMT_IQ4_NL)
     return vec4(vec2(half_at(raw.h.x, U)), 0, 0);
 #elif defined(FMT_Q4_1)
     return unpackHalf2x16(raw.h.x).xxyy;
+#elif defined(FMT_IQ4_XS)
+    return iq4_xs_scales(raw.h.xy, U);
 #else
     vec4 s;
     header_k(raw.h, U & 7u, s);
     return s;
 #endif
 }
+#endif
 
+#ifdef RAW_NIBBLES
 // The same pairs with a single operation each: the bits of codes as they are, as subnormal halves. Codes of the first 16
 // elements count 2^-24, those of the others 2^-20; OFFSET is not taken off.
 void unit_tiny(Raw raw, out f16vec2 q[16])
@@ -104,11 +108,7 @@ void unit_pairs(Raw raw, uint U, out f16vec2 q[16], out vec4 s)
         q[2 * i + 8] = levels_pair(raw.v[i] >> 4);
         q[2 * i + 9] = levels_pair(raw.v[i] >> 12);
     }
-#if defined(FMT_IQ4_NL)
-    s = vec4(vec2(half_at(raw.h.x, U)), 0, 0);
-#else
-    s = iq4_xs_scales(raw.h.xy, U);
-#endif
+    s = unit_scales(raw, U);
 #elif defined(RAW_NIBBLES)
     [[unroll]] for (int i = 0; i < 4; i++) {
         uint even = raw.v[i], odd = even >> 8;
