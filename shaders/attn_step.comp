@@ -11,7 +11,7 @@
 // The values q and k of the product stay as they came. Eligible: backends/vulkan/ops_step.c.
 // Grid: x = part, from P.split0 on, the append behind them; y = block of query heads.
 // Bindings: 0 qkv [ld]; 1 result; 2 state, at P.bases the rotation of pos0 [n_rot/2]{cos, sin}; 3 arguments, at P.freqs
-//           the frequencies; 4..7 raw K, raw V, core K, core V; 8, 9 parts and arrivals: attn_split.comp; 9 links (lib/link.glsl);
+//           the frequencies; 4..7 raw K, raw V, core K, core V; 8, 9 parts and arrivals: attn_split.comp; 9 the chain's mark;
 //           10, 11 norms of q, k.
 // Shared memory: (ROWS + 2) DIM floats, GROUP_MAX logits, beside that of attn_split.comp. LANES lie in a subgroup.
 // Matches pith_cpu_append_rows, pith_cpu_append_cores, pith_cpu_attend (few rows).
@@ -32,17 +32,19 @@ layout(constant_id = 6) const uint KEYS = 1u;
 layout(constant_id = 7) const uint GROUP_MAX = 1u;
 layout(constant_id = 8) const bool Q_NORM = false;
 layout(constant_id = 9) const bool K_NORM = false;
+layout(constant_id = 10) const bool MAY_POLL = false; // parts have a place of their own in a chain
 layout(constant_id = 11) const bool CHAIN = false;
+const bool POLLED = MAY_POLL && CHAIN;
 
 layout(push_constant) uniform Push { pith_vk_push_step P; };
-layout(std430, binding = 0) coherent readonly buffer Q { vec4 q4[]; };
+layout(std430, binding = 0) coherent volatile readonly buffer Q { vec4 q4[]; };
 layout(std430, binding = 1) coherent writeonly buffer Out { float out1[]; };
 layout(std430, binding = 2) readonly buffer State { pith_vk_state S; };
 layout(std430, binding = 2) readonly buffer Base { vec2 bases[]; };
 layout(std430, binding = 3) readonly buffer Args { pith_vk_attn A; };
 layout(std430, binding = 3) readonly buffer Freq { float table[]; };
-layout(std430, binding = 8) coherent buffer Parts1 { float parts[]; };
-layout(std430, binding = 8) coherent buffer Parts4 { vec4 parts4[]; };
+layout(std430, binding = 8) coherent volatile buffer Parts1 { float parts[]; };
+layout(std430, binding = 8) coherent volatile buffer Parts4 { vec4 parts4[]; };
 layout(std430, binding = 9) coherent buffer Arrivals { uint arrivals[]; };
 layout(std430, binding = 10) readonly buffer NormQ { vec4 norm_q[]; };
 layout(std430, binding = 11) readonly buffer NormK { vec4 norm_k[]; };
@@ -51,8 +53,9 @@ layout(std430, binding = 11) readonly buffer NormK { vec4 norm_k[]; };
 #include "lib/kv.glsl"
 #include "lib/segment.glsl"
 #include "lib/reduce.glsl"
-#include "lib/split.glsl"
 #include "lib/link.glsl"
+#define LINKED
+#include "lib/split.glsl"
 
 const uint VECS = GROUPS, OWN_K = ROWS, OWN_V = ROWS + 1u;
 shared float vecs[(ROWS + 2u) * DIM]; // queries, then the token's key and value
@@ -95,6 +98,16 @@ uint vector_at(uint lane, uint kv, uint h0, uint n, uint item)
     return head * (DIM / 4u) + 2u * min(lane, DIM / 8u - 1u);
 }
 
+// Eight elements of the product, read again until they are there.
+void octet_await(uint at, inout vec4 a, inout vec4 b)
+{
+    for (uint looks = 0u; (link_nothing(0u, a) || link_nothing(0u, b)) && link_patient(looks); looks++) {
+        a = q4[at];
+        b = q4[at + 1u];
+    }
+    link_waited(link_nothing(0u, a) || link_nothing(0u, b));
+}
+
 // What vectors_load begins with, on its way.
 void vectors_fetch(uint lane, uint group, uint kv, uint h0, uint n)
 {
@@ -114,10 +127,13 @@ void vectors_load(uint lane, uint group, uint kv, uint h0, uint n, bool own)
         bool live = item < items && lane * 8u < DIM;
         uint v = which == 0u ? item : which == 1u ? OWN_K : OWN_V;
         vec4 a = live ? fetched_a : vec4(0), b = live ? fetched_b : vec4(0);
-        if (first > 0u && live) {
+        if (live) {
             uint at = vector_at(lane, kv, h0, n, item);
-            a = q4[at];
-            b = q4[at + 1u];
+            if (first > 0u) {
+                a = q4[at];
+                b = q4[at + 1u];
+            }
+            octet_await(at, a, b);
         }
         if (Q_NORM || K_NORM) {
             float rms = inversesqrt(lanes_sum(dot(a, a) + dot(b, b)) / float(DIM) + A.eps);
@@ -204,18 +220,11 @@ void attend(uint i)
     uint kv = gl_WorkGroupID.y / blocks, in_share = gl_WorkGroupID.y % blocks * P.heads;
     uint h0 = kv * share + in_share, heads = min(P.heads, share - in_share);
     bool appends = part == P.splits, begins = part == 0u, live = lane * 8u < DIM;
-    if (!CHAIN)
-        vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
+    vectors_fetch(lane, group, kv, h0, appends ? 0u : heads); // on their way while the segments are looked at
     int total = segments_see(i, S.pos0, true), size = part_size(total);
     uint live_parts = SPLIT ? uint(max((total + size - 1) / size, 1)) : 1u;
-    if (appends ? in_share != 0u : part >= live_parts) {
-        if (gl_WorkGroupID.xy == uvec2(0u)) // the dispatch may hold nothing but such parts, and one of it must have waited
-            link_wait(i);
+    if (appends ? in_share != 0u : part >= live_parts)
         return;
-    }
-    link_wait(i);
-    if (CHAIN)
-        vectors_fetch(lane, group, kv, h0, appends ? 0u : heads);
     vectors_load(lane, group, kv, h0, appends ? 0u : heads, appends || begins);
     if (appends) {
         uint row = raw_row(S.pos0, S.raw_base[A.kv_class]);
@@ -260,9 +269,4 @@ void attend(uint i)
     rows_store(i, 0u, h0, heads, part, live_parts);
 }
 
-void main()
-{
-    uint i = lane_index();
-    attend(i);
-    link_signal(i);
-}
+void main() { attend(lane_index()); }

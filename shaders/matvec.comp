@@ -4,7 +4,8 @@
 // where every unit of 32 elements begins on a bank of its own; groups of LANES invocations then each take ROWS packed
 // rows, a unit per invocation. The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
 // Grid: workgroup (x, then y) = (WG / LANES) * ROWS packed rows; z = token.
-// Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns.
+// Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns; 5 what y is
+//           added to or multiplied by, y itself or another place.
 // Shared memory: 144 STAGE bytes, one float per invocation. Matches pith_cpu_matmul, pith_cpu_rms_norm_f32.
 #include "lib/types.glsl"
 #include "push/matmul.h"
@@ -33,8 +34,11 @@ layout(std430, binding = 2) buffer Y { float y[]; };
 layout(std430, binding = 3) readonly buffer G1 { float g1[]; };
 layout(std430, binding = 3) readonly buffer G4 { vec4 g4[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
+layout(std430, binding = 5) readonly buffer Old { float old[]; };
 #include "lib/format.glsl"
 #include "lib/reduce.glsl"
+#define OLD(at) old[at]
+#define FINAL(v) (v)
 #include "lib/epilogue.glsl"
 
 const uint PITCH = 9u; // vec4 per staged unit

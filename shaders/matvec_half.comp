@@ -14,12 +14,12 @@
 //             turn's weights in flight; 16 products summed in halves, everything else in f32
 //
 // Matrices of few rows keep enough loads in flight only when SPLIT > 1 groups of lanes share a row.
-// A workgroup stages x once and goes through blocks of rows, one grid apart: loading x takes as long as many rows do.
+// A workgroup stages x once and goes through neighbouring rows: loading x takes as long as many rows do.
 // The RMS norm is folded in: staging sums x^2, the results are scaled by 1/rms at the end.
-// In a chain (lib/link.glsl) the first weights are on their way before the wait.
-// Grid: x = any number of workgroups, block of (WG / LANES / SPLIT) * ROWS packed rows by block; z = token.
+// In a chain (lib/link.glsl) the first weights are on their way before x is waited for.
+// Grid: x = any number of workgroups, among which the rows are dealt evenly, ROWS at a time; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns;
-//           9 links.
+//           5 what y is added to or multiplied by, y itself or another place; 9 links.
 // Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes; IQ4: 1024 bytes more. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
 #include "lib/types.glsl"
@@ -46,16 +46,20 @@ layout(push_constant) uniform Push { pith_vk_push_matvec P; };
 layout(std430, binding = 0) readonly buffer Slab4 { uvec4 W4[]; };
 layout(std430, binding = 0) readonly buffer Slab1 { uint W1[]; };
 layout(std430, binding = 1) readonly buffer X4 { vec4 x4[]; };
-layout(std430, binding = 1) coherent readonly buffer XChained { vec4 x4_chained[]; };
+layout(std430, binding = 1) coherent volatile readonly buffer XChained { vec4 x4_chained[]; };
 layout(std430, binding = 2) coherent buffer Y { float y[]; };
 layout(std430, binding = 3) readonly buffer G4 { vec4 g4[]; };
 layout(std430, binding = 4) readonly buffer B { float bias[]; };
+layout(std430, binding = 5) coherent volatile readonly buffer Old { float old[]; };
 #include "lib/format.glsl"
 #define LEVELS_SHARED
 #include "lib/halves.glsl"
 #include "lib/reduce.glsl"
-#include "lib/epilogue.glsl"
 #include "lib/link.glsl"
+float before; // what the result's place held
+#define OLD(at) before
+#define FINAL(v) link_result(v)
+#include "lib/epilogue.glsl"
 
 const uint PITCH = 5u; // uvec4 per staged unit
 const uint PARTS = gl_WorkGroupSize.x / LANES, GROUPS = PARTS / SPLIT, SPAN = LANES * SPLIT;
@@ -104,6 +108,11 @@ float stage(uint i, uint u0, uint n, uint token)
             v[b] = CHAIN ? x4_chained[from + j] : x4[from + j];
             if (NORM)
                 g[b] = g4[u0 * 8u + j];
+        }
+        [[unroll]] for (uint b = 0u; b < BATCH; b++) { // a loop each: one for all took too many registers
+            for (uint looks = 0u; link_nothing(1u, v[b]) && link_patient(looks); looks++)
+                v[b] = x4_chained[from + min(j0 + b * gl_WorkGroupSize.x + i, last)];
+            link_waited(link_nothing(1u, v[b]));
         }
         [[unroll]] for (uint b = 0u; b < BATCH; b++) {
             uint j = j0 + b * gl_WorkGroupSize.x + i;
@@ -154,34 +163,38 @@ void rows_sum(uint i, inout float acc[ROWS])
 void main()
 {
     uint i = lane_index(), lane = i % SPAN, group = i / SPAN, token = gl_WorkGroupID.z;
-    const uint BLOCK = GROUPS * ROWS;
-    uint block = gl_WorkGroupID.x, blocks = (P.rows + BLOCK - 1u) / BLOCK;
+    const bool adds = EPILOGUE == EPI_ADD || EPILOGUE == EPI_SILU_MUL;
+    uint items = (P.rows + ROWS - 1u) / ROWS; // ROWS rows each; this workgroup's:
+    uint each = items / gl_NumWorkGroups.x, over = items % gl_NumWorkGroups.x, wg = gl_WorkGroupID.x;
+    uint at = wg * each + min(wg, over), end = at + each + (wg < over ? 1u : 0u);
     Raw next[ROWS];
     uint row[ROWS];
     float squares = 0.0, rms = 1.0;
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        row[r] = min(block * BLOCK + group * ROWS + r, P.rows - 1u) * P.units;
-        next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is staged
+        row[r] = min((at + group) * ROWS + r, P.rows - 1u) * P.units;
+        next[r] = unit_load(row[r] + min(lane, P.units - 1u)); // on its way while x is waited for and staged
     }
 #ifdef RAW_LEVELS
     levels_fill(i); // barriers of staging are between
 #endif
-    link_wait(i);
-    for (bool begin = true; block < blocks; block += gl_NumWorkGroups.x, begin = false) {
-        uint first = block * BLOCK + group * ROWS, after = block + gl_NumWorkGroups.x;
-        float acc[ROWS];
-        [[unroll]] for (uint r = 0u; r < ROWS; r++)
+    for (bool begin = true; at < end; at += GROUPS, begin = false) {
+        uint first = (at + group) * ROWS;
+        bool mine = at + group < end, more = at + group + GROUPS < end;
+        float acc[ROWS], was[ROWS];
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             acc[r] = 0.0;
+            was[r] = adds && mine && r % SPAN == lane && first + r < P.rows ? old[result_at(token, P.row0 + first + r)] : 0.0;
+        }
         for (uint u0 = 0u; u0 < P.units; u0 += STAGE) {
             uint n = min(STAGE, P.units - u0);
             if (begin || STAGE < P.units) {
                 if (!begin || u0 > 0u)
                     barrier();
-                float more = stage(i, u0, n, token);
-                squares += begin ? more : 0.0;
+                float sum = stage(i, u0, n, token);
+                squares += begin ? sum : 0.0;
                 barrier();
             }
-            for (uint t = 0u; t < n; t += SPAN) {
+            [[dont_unroll]] for (uint t = 0u; mine && t < n; t += SPAN) {
                 Raw now[ROWS];
                 uint unit[ROWS];
                 [[unroll]] for (uint r = 0u; r < ROWS; r++) {
@@ -189,12 +202,12 @@ void main()
                     unit[r] = row[r];
                 }
                 uint ahead = u0 + t + SPAN;
-                if (ahead >= P.units) { // the next block's first
+                if (ahead >= P.units) { // the next rows' first
                     ahead = 0u;
                     [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                        row[r] = min(after * BLOCK + group * ROWS + r, P.rows - 1u) * P.units;
+                        row[r] = min(first + GROUPS * ROWS + r, P.rows - 1u) * P.units;
                 }
-                if (ahead > 0u || after < blocks) {
+                if (ahead > 0u || more) {
                     [[unroll]] for (uint r = 0u; r < ROWS; r++)
                         next[r] = unit_load(row[r] + min(ahead + lane, P.units - 1u));
                 }
@@ -234,6 +247,8 @@ void main()
         if (NORM && begin)
             rms = norm_factor(i, i % LANES, squares);
         rows_sum(i, acc);
+        if (!mine)
+            continue;
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             acc[r] *= rms;
         if (EPILOGUE == EPI_SWIGLU) {
@@ -242,9 +257,13 @@ void main()
                     store_swiglu(token, P.row0 + first + r, acc[r], acc[r + 1u]);
         } else {
             [[unroll]] for (uint r = 0u; r < ROWS; r++)
-                if (r % SPAN == lane && first + r < P.rows)
+                if (r % SPAN == lane && first + r < P.rows) {
+                    before = was[r];
+                    for (uint looks = 0u; adds && link_nothing(5u, before) && link_patient(looks); looks++)
+                        before = old[result_at(token, P.row0 + first + r)];
+                    link_waited(adds && link_nothing(5u, before));
                     store_one(token, P.row0 + first + r, acc[r]);
+                }
         }
     }
-    link_signal(i);
 }

@@ -40,7 +40,7 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
     c->used = 0;
     c->bound = VK_NULL_HANDLE;
     memset(c->ran, 0, sizeof c->ran);
-    c->links = NULL;
+    c->chains = false;
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     if (c->status == PITH_OK)
         c->status = pith_vk_check(d->fn.vkBeginCommandBuffer(c->handle, &info), "beginning a command buffer");
@@ -50,7 +50,7 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
 void pith_vk_cmd_barrier(pith_vk_cmd *c)
 {
     c->n_accesses = 0;
-    c->link_count = 0;
+    c->n_barriers++;
     c->mixed = false;
     if (c->status != PITH_OK)
         return;
@@ -62,16 +62,21 @@ void pith_vk_cmd_barrier(pith_vk_cmd *c)
     c->device->fn.vkCmdPipelineBarrier(c->handle, stages, stages, 0, 1, &barrier, 0, NULL, 0, NULL);
 }
 
-/* Puts a barrier in front of what follows if it would meet an access since the last one, unless it waits for all of them
- * itself; then remembers it. */
-static void order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool waits)
+static bool meet(const pith_vk_access *a, const pith_vk_access *b)
+{
+    return a->buffer == b->buffer && a->begin < b->end && b->begin < a->end;
+}
+
+/* Puts a barrier in front of what follows if it would meet an access since the last one, then remembers it. A link waits
+ * itself for what it reads; `shared`: it may write there, too. */
+static void order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool link, uint32_t shared)
 {
     bool clash = false;
-    for (int i = 0; i < n && !clash && !waits; i++) {
-        for (int j = 0; j < c->n_accesses && !clash; j++) {
-            const pith_vk_access *b = &c->accesses[j];
-            clash = a[i].buffer == b->buffer && a[i].begin < b->end && b->begin < a[i].end && (a[i].write || b->write);
-        }
+    for (int i = 0; i < n && !clash; i++) {
+        if (link && (!a[i].write || shared >> i & 1))
+            continue;
+        for (int j = 0; j < c->n_accesses && !clash; j++)
+            clash = meet(&a[i], &c->accesses[j]) && (a[i].write || c->accesses[j].write);
     }
     if (clash)
         pith_vk_cmd_barrier(c);
@@ -115,33 +120,41 @@ static VkDescriptorSet set_take(pith_vk_cmd *c)
     return set;
 }
 
-void pith_vk_cmd_chain(pith_vk_cmd *c, const pith_vk_buffer *links, uint32_t first, bool clear_mark)
+void pith_vk_cmd_chain(pith_vk_cmd *c, uint32_t mark)
 {
-    uint32_t from = clear_mark ? 0 : PITH_VK_LINK_PITCH;
-    c->links = links;
-    c->links_first = first;
-    c->n_links = 0;
-    pith_vk_cmd_fill(c, links, 4ull * (first + from), 4ull * (PITH_VK_LINK_WORDS - from), 0);
+    c->chains = true;
+    c->mark = mark;
+}
+
+/* The ranges, a bit each, that are read and were written since the last barrier. */
+static uint32_t new_reads(const pith_vk_cmd *c, const pith_vk_access *a, int n)
+{
+    uint32_t reads = 0;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < c->n_accesses && !a[i].write; j++)
+            if (c->accesses[j].write && meet(&a[i], &c->accesses[j]))
+                reads |= 1u << i;
+    return reads;
 }
 
 /* The call as a link, or as it is: after everything since the last barrier. Copies what it changes. */
-static bool link_in(pith_vk_cmd *c, pith_vk_call *call, uint8_t *push, const pith_vk_access *accesses, int n)
+static void link_in(pith_vk_cmd *c, pith_vk_call *call, uint8_t *push, const pith_vk_access *accesses, int n)
 {
-    bool may = call->link_at && c->links && c->n_links < PITH_VK_LINKS_MAX, waits = may && !c->mixed && c->link_count > 0;
-    order(c, accesses, n, waits);
+    bool may = call->link_at && c->chains;
+    uint32_t reads = may && !c->mixed ? new_reads(c, accesses, n) : 0;
+    uint64_t barriers = c->n_barriers;
+    order(c, accesses, n, may && !c->mixed, call->link_shares);
     bool link = may && !c->mixed;
-    const struct pith_vk_push_link fields = {.first = c->links_first, .mine = c->n_links, .count = waits ? c->link_count : 0};
     if (call->push_bytes)
         memcpy(push, call->push, call->push_bytes);
     if (link) {
+        const struct pith_vk_push_link fields = {.mark = c->mark, .reads = barriers == c->n_barriers ? reads : 0};
         memcpy(push + call->link_at, &fields, sizeof fields);
         call->spec[PITH_VK_SPECS - 1] = true;
-        c->n_links++;
     } else {
         c->mixed = true;
     }
     call->push = push;
-    return link;
 }
 
 void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *given)
@@ -154,7 +167,7 @@ void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *given)
     pith_vk_access accesses[PITH_VK_BINDINGS];
     VkDescriptorBufferInfo infos[PITH_VK_BINDINGS];
     VkWriteDescriptorSet writes[PITH_VK_BINDINGS];
-    int n = 0, n_accesses = 0;
+    int n = 0;
     for (uint32_t i = 0; i < PITH_VK_BINDINGS; i++) {
         /* What a specialised shader never reads must still be bound: to its first range. */
         const pith_vk_bind *b = call->bind[i].buffer ? &call->bind[i] : &call->bind[0];
@@ -162,11 +175,9 @@ void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *given)
         infos[n] = (VkDescriptorBufferInfo){.buffer = b->buffer->handle, .offset = b->offset, .range = b->bytes};
         writes[n] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstBinding = i, .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &infos[n]};
-        if (call->bind[i].buffer)
-            accesses[n_accesses++] = (pith_vk_access){b->buffer->handle, b->offset, b->offset + b->bytes, b->write};
-        n++;
+        accesses[n++] = (pith_vk_access){b->buffer->handle, b->offset, b->offset + b->bytes, b->write};
     }
-    bool link = link_in(c, call, push, accesses, n_accesses);
+    link_in(c, call, push, accesses, n);
     VkPipeline pipeline;
     c->status = c->status == PITH_OK ? pith_vk_pipeline_get(c->pipelines, call->variant, call->spec, &pipeline) : c->status;
     VkDescriptorSet set = c->status == PITH_OK ? set_take(c) : VK_NULL_HANDLE;
@@ -192,8 +203,6 @@ void pith_vk_cmd_dispatch(pith_vk_cmd *c, const pith_vk_call *given)
                               (unsigned long long)x, (unsigned long long)y, (unsigned long long)z);
         return;
     }
-    if (link)
-        c->link_count = (uint32_t)(x * y * z);
     if (x && y && z) {
         d->fn.vkCmdDispatch(c->handle, (uint32_t)x, (uint32_t)y, (uint32_t)z);
         c->ran[call->variant / 64] |= 1ull << (call->variant % 64);
@@ -205,7 +214,7 @@ void pith_vk_cmd_copy(pith_vk_cmd *c, const pith_vk_buffer *dst, uint64_t to, co
     if (c->status != PITH_OK || bytes == 0)
         return;
     const pith_vk_access accesses[] = {{src->handle, from, from + bytes, false}, {dst->handle, to, to + bytes, true}};
-    order(c, accesses, 2, false);
+    order(c, accesses, 2, false, 0);
     c->mixed = true;
     const VkBufferCopy region = {.srcOffset = from, .dstOffset = to, .size = bytes};
     if (c->status == PITH_OK)
@@ -217,7 +226,7 @@ void pith_vk_cmd_fill(pith_vk_cmd *c, const pith_vk_buffer *dst, uint64_t to, ui
     if (c->status != PITH_OK || bytes == 0)
         return;
     const pith_vk_access access = {dst->handle, to, to + bytes, true};
-    order(c, &access, 1, false);
+    order(c, &access, 1, false, 0);
     c->mixed = true;
     if (c->status == PITH_OK)
         c->device->fn.vkCmdFillBuffer(c->handle, dst->handle, to, bytes % 4 ? VK_WHOLE_SIZE : bytes, word);

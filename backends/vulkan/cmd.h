@@ -2,8 +2,9 @@
 /* Command buffers. Barriers are derived: a recording remembers which ranges were read and written since its last
  * barrier, and puts one in front of a command that would meet them. The first failure sticks; the rest are no-ops.
  *
- * Dispatches that know how (call.link_at) form a chain where they follow each other: each waits in its shader for the
- * one before, which is cheaper than a barrier and lets it begin early (shaders/lib/link.glsl). */
+ * Dispatches that know how (call.link_at) form a chain where they follow each other: each waits in its shader for what it
+ * reads, which is cheaper than a barrier and lets it begin early (shaders/lib/link.glsl). What links write must lie where
+ * nothing else is since the last barrier, and be filled with PITH_VK_LINK_NOTHING before; else there is a barrier. */
 #ifndef PITH_VK_CMD_H
 #define PITH_VK_CMD_H
 
@@ -28,11 +29,10 @@ typedef struct pith_vk_cmd {
     int n_sets, used;        /* used: descriptor sets taken, over all pools */
     pith_vk_access *accesses;
     int n_accesses, cap_accesses;
-    const pith_vk_buffer *links; /* where the chain's counters lie; NULL: barriers only */
-    uint32_t links_first;    /* word of the mark */
-    uint32_t n_links;        /* in this command buffer */
-    uint32_t link_count;     /* workgroups of the last link, if nothing but links came since the last barrier; else 0 */
-    bool mixed;              /* something else came */
+    bool chains;             /* pith_vk_cmd_chain */
+    uint32_t mark;
+    bool mixed;              /* something else than links came since the last barrier */
+    uint64_t n_barriers;
     VkPipeline bound;
     pith_status status;
     double flop[PITH_VK_WORKS]; /* of what it holds */
@@ -54,6 +54,7 @@ typedef struct pith_vk_call {
     const void *push;
     uint32_t push_bytes;
     uint32_t link_at;        /* byte of `push` where its struct pith_vk_push_link is; 0: knows no chains. Constant 11: in one? */
+    uint32_t link_shares;    /* bindings, a bit each, that links may write one behind another: their order follows from the values */
     uint64_t groups[3];      /* x may exceed the device's limit: it then folds into y, which must be 1 */
 } pith_vk_call;
 
@@ -61,9 +62,8 @@ pith_status pith_vk_cmd_init(pith_vk_cmd *cmd, const pith_vk_device *device, pit
 void pith_vk_cmd_fini(pith_vk_cmd *cmd);
 /* Begins anew; the last submission must be over. */
 void pith_vk_cmd_begin(pith_vk_cmd *cmd);
-/* Dispatches from here on may chain, with counters at word `first` of a buffer, PITH_VK_LINK_WORDS of them, which it clears;
- * the mark, which tells that a wait was given up, only if asked to. Every call with link_at binds that buffer at 9. */
-void pith_vk_cmd_chain(pith_vk_cmd *cmd, const pith_vk_buffer *links, uint32_t first, bool clear_mark);
+/* Dispatches from here on may chain; word `mark` of what they bind at 9, 0 before, tells that a wait was given up. */
+void pith_vk_cmd_chain(pith_vk_cmd *cmd, uint32_t mark);
 void pith_vk_cmd_dispatch(pith_vk_cmd *cmd, const pith_vk_call *call);
 void pith_vk_cmd_copy(pith_vk_cmd *cmd, const pith_vk_buffer *dst, uint64_t to, const pith_vk_buffer *src, uint64_t from, uint64_t bytes);
 void pith_vk_cmd_fill(pith_vk_cmd *cmd, const pith_vk_buffer *dst, uint64_t to, uint64_t bytes, uint32_t word);

@@ -57,8 +57,9 @@ static pith_status measure(const pith_vk_backend *vk, const pith_plan *plan, pit
             s->head_cols = graph->values[node->dst].cols;
     }
     s->arena = (uint64_t)plan->arena_bytes * s->arena_scale;
-    s->links = align_up(s->arrivals, 4 * PITH_VK_LINK_PITCH);
-    s->arrivals = s->links + 4 * PITH_VK_LINK_WORDS;
+    s->mark = align_up(s->arrivals, 128); /* in a cache line of its own */
+    s->places = align_up(s->mark + 128, vk->device.align);
+    s->arrivals = s->places + (vk->device.caps & PITH_VK_CAP(CHAIN) ? pith_vk_places_bytes(&vk->device, graph) : 0);
     uint64_t pairs = (uint64_t)MAX(s->n_pairs, 1);
     s->state = base_offset(vk, plan) + pairs * 8;
     s->turns = (uint64_t)plan->n_tokens_max * pairs * 8;
@@ -301,6 +302,8 @@ pith_status pith_vk_run(pith_exec *e, const pith_step *step)
         }
     }
     e->last[step->stage] = r;
+    if (step->stage == PITH_STAGE_TRUNK)
+        e->shown = r;
     e->pending[step->stage] = true;
     if (step->stage == PITH_STAGE_HEAD)
         e->head_rows = n;
@@ -316,6 +319,6 @@ pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_ro
         memcpy(dst, (const uint8_t *)e->result[1].mapped + 64 + (size_t)row0 * cols * 4, (size_t)n_rows * cols * 4);
         return PITH_OK;
     }
-    uint64_t at = (uint64_t)e->plan->offset[value] * e->sizes.arena_scale + (uint64_t)row0 * cols * 4;
-    return pith_vk_transfer_read(&e->backend->transfer, &e->arena, at, dst, (uint64_t)n_rows * cols * 4);
+    uint64_t place = pith_vk_places_of(e, e->shown, value), at = (place ? place : (uint64_t)e->plan->offset[value] * e->sizes.arena_scale) + (uint64_t)row0 * cols * 4;
+    return pith_vk_transfer_read(&e->backend->transfer, place ? &e->arrivals : &e->arena, at, dst, (uint64_t)n_rows * cols * 4);
 }

@@ -236,11 +236,16 @@ static struct tiling tiling_of(const pith_vk_device *d, const pith_node *node)
     return t;
 }
 
-void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
+uint64_t pith_vk_attend_part_bytes(const pith_vk_device *d, const pith_node *node)
 {
     uint32_t fill;
+    return (uint64_t)node->u.attend.n_head * splits_of(d, node, &fill) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+}
+
+void pith_vk_op_attend_sizes(const pith_vk_backend *b, const pith_plan *plan, const pith_node *node, pith_vk_sizes *s)
+{
     uint64_t tokens = (uint64_t)(plan->n_tokens_max < FEW_TOKENS ? plan->n_tokens_max : FEW_TOKENS);
-    uint64_t bytes = tokens * (uint64_t)node->u.attend.n_head * splits_of(&b->device, node, &fill) * (uint64_t)(node->u.attend.layout->head_dim + 2) * 4;
+    uint64_t bytes = tokens * pith_vk_attend_part_bytes(&b->device, node);
     uint64_t arrivals = tokens * (uint64_t)node->u.attend.n_head * 4; /* behind the parts, zeroed once */
     s->parts = bytes > s->parts ? bytes : s->parts;
     s->arrivals = arrivals > s->arrivals ? arrivals : s->arrivals;
@@ -296,7 +301,7 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.spec[5] = push.splits > 1;
     call.spec[6] = PITH_VK_ATTEND_FEW_KEYS;
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
-    call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
+    call.bind[9] = pith_vk_bind_counters(rec);
     call.push = &push;
     call.push_bytes = sizeof push;
     call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;

@@ -105,7 +105,8 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
 
 /* ---- a few tokens --------------------------------------------------------------------------------------------------- */
 
-static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue)
+/* halfway: the gate of a gated product, which its other part will be multiplied with. */
+static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue, bool halfway)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_graph *graph = rec->e->plan->graph;
@@ -124,13 +125,16 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
                                    : (shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
         .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, half ? v.depth : v.stage,
                  half ? v.split : v.depth, half && (d->caps & PITH_VK_CAP(SUBNORMAL))},
-        .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), pith_vk_bind_value(rec, node->dst, true),
+        .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), halfway ? pith_vk_bind_old(rec, node->dst, true) : pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {half ? v.workgroups : div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
+    if (epilogue == EPI_ADD || epilogue == EPI_SILU_MUL)
+        call.bind[5] = pith_vk_bind_old(rec, node->dst, false);
     if (half && rec->r->chained) {
-        call.bind[9] = pith_vk_bind_all(&rec->e->arrivals, true);
+        call.bind[9] = pith_vk_bind_counters(rec);
+        call.link_shares = 1 << 9;
         call.link_at = offsetof(struct pith_vk_push_matvec, link);
     }
     pith_vk_cmd_dispatch(rec->cmd, &call);
@@ -222,7 +226,7 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
                 if (rec->status != PITH_OK)
                     return;
                 if (few) {
-                    matvec(rec, node, g, slab, epilogue);
+                    matvec(rec, node, g, slab, epilogue, i == 0 && epilogue != (uint32_t)node->u.matmul.epilogue);
                 } else if (as_is) {
                     multiply(rec, node, g, slab, row, n, operands, epilogue);
                 } else {

@@ -84,8 +84,9 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
                          .link_at = offsetof(struct pith_vk_push_step, link),
                          .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
     pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
-    call.bind[8] = pith_vk_bind_all(&e->parts, true);
-    call.bind[9] = pith_vk_bind_all(&e->arrivals, true);
+    call.spec[10] = pith_vk_places_parts(rec, index + 1, &call.bind[8]);
+    call.link_shares = 0xF << 4 | 3 << 8; /* the next layer's parts come only after this one's have been joined */
+    call.bind[9] = pith_vk_bind_counters(rec);
     call.bind[10] = pith_vk_bind_vector(rec, append->u.append.q_norm);
     call.bind[11] = pith_vk_bind_vector(rec, append->u.append.k_norm);
     for (uint64_t part = 0; part < cut.splits; part += cut.parts) { /* on a slow device several dispatches: attend_few */

@@ -51,8 +51,14 @@ static bool next_cmd(pith_vk_record *rec)
     r->n_cmds++;
     rec->cmd = cmd;
     pith_vk_cmd_begin(cmd);
-    if (r->chained)
-        pith_vk_cmd_chain(cmd, &rec->e->arrivals, (uint32_t)(rec->e->sizes.links / 4), r->n_cmds == 1);
+    if (r->chained) {
+        const pith_vk_sizes *s = &rec->e->sizes;
+        pith_vk_cmd_chain(cmd, (uint32_t)(s->mark / 4));
+        if (r->n_cmds == 1) {
+            pith_vk_cmd_fill(cmd, &rec->e->arrivals, s->mark, 4, 0);
+            pith_vk_cmd_fill(cmd, &rec->e->arrivals, s->places, s->arrivals - s->places, PITH_VK_LINK_NOTHING);
+        }
+    }
     memset(cmd->flop, 0, sizeof cmd->flop);
     clock_mark(rec, 0);
     return true;
@@ -109,12 +115,19 @@ static pith_vk_bind bind_rows(const pith_vk_record *rec, int32_t value, int32_t 
 
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write)
 {
+    pith_vk_bind bind;
+    return pith_vk_places_bind(rec, value, write, &bind) ? bind : pith_vk_bind_planned(rec, value, write);
+}
+
+pith_vk_bind pith_vk_bind_planned(const pith_vk_record *rec, int32_t value, bool write)
+{
     return bind_rows(rec, value, rec->first, rec->first + rec->n, write);
 }
 
 pith_vk_bind pith_vk_bind_from_start(const pith_vk_record *rec, int32_t value, bool write)
 {
-    return bind_rows(rec, value, 0, rec->first + rec->n, write);
+    pith_vk_bind bind;
+    return pith_vk_places_bind(rec, value, write, &bind) ? bind : bind_rows(rec, value, 0, rec->first + rec->n, write);
 }
 
 pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight)
@@ -141,6 +154,11 @@ pith_vk_bind pith_vk_bind_state(const pith_vk_record *rec)
     return pith_vk_bind_all(&rec->e->state[rec->r->stage], false);
 }
 
+pith_vk_bind pith_vk_bind_counters(const pith_vk_record *rec)
+{
+    return (pith_vk_bind){&rec->e->arrivals, 0, rec->e->sizes.places, true};
+}
+
 static void record_node(pith_vk_record *rec, int32_t index)
 {
     const pith_node *node = &rec->e->plan->graph->nodes[index];
@@ -159,10 +177,14 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
     const pith_graph *graph = e->plan->graph;
     pith_vk_record rec = {.e = e, .r = r};
     r->n_cmds = 0;
+    free(r->place);
+    r->place = NULL;
     r->clocked = e->clock_queries && r->stage == PITH_STAGE_TRUNK && r->n > PITH_VK_FEW_TOKENS;
     memcpy(r->rate, e->backend->pace.seconds_per_flop, sizeof r->rate);
     r->timed = e->timed;
-    r->chained = !r->timed && r->stage == PITH_STAGE_TRUNK && r->n <= PITH_VK_FEW_TOKENS && (e->backend->device.caps & PITH_VK_CAP(CHAIN));
+    r->chained = !r->timed && r->stage == PITH_STAGE_TRUNK && r->n == 1 && (e->backend->device.caps & PITH_VK_CAP(CHAIN));
+    if (r->chained)
+        rec.status = pith_vk_places_init(&rec);
     next_cmd(&rec);
     if (r->timed && rec.cmd)
         pith_vk_timings_begin(&rec);
@@ -174,6 +196,7 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
         if (r->timed)
             pith_vk_timings_mark(&rec, i, 0);
         bool step = r->n == 1 && pith_vk_step_fits(&e->backend->device, graph, i) && !(graph->nodes[i + 1].tail && r->skip);
+        pith_vk_places_move(&rec, step ? i + 1 : i);
         if (!step)
             record_node(&rec, i);
         if (r->timed && rec.cmd)
@@ -193,9 +216,12 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
             pith_vk_bind b = pith_vk_bind_value(&rec, e->head_value, false);
             pith_vk_cmd_copy(rec.cmd, &e->result[1], 64, b.buffer, b.offset, b.bytes);
         }
+        rec.first = 0;
+        rec.n = r->n;
+        pith_vk_places_end(&rec);
         pith_vk_cmd_barrier(rec.cmd); /* the epoch is the last thing to be written */
         if (r->chained)
-            pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 4, &e->arrivals, e->sizes.links, 4);
+            pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 4, &e->arrivals, e->sizes.mark, 4);
         pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 0, &e->state[r->stage], epoch, 4);
         clock_mark(&rec, 1);
         rec.status = pith_vk_cmd_end(rec.cmd);
@@ -316,6 +342,7 @@ void pith_vk_recordings_fini(pith_exec *e)
         for (int32_t c = 0; c < r->cap_cmds; c++)
             pith_vk_cmd_fini(&r->cmds[c]);
         free(r->cmds);
+        free(r->place);
     }
     if (e->queries)
         e->backend->device.fn.vkDestroyQueryPool(e->backend->device.handle, e->queries, NULL);

@@ -219,16 +219,6 @@ bool pith_vk_has_half_vectors(const pith_vk_device *d)
     return (d->caps & PITH_VK_CAP(HALF)) && d->physical.subgroup >= 8 && !(text && strcmp(text, "0") == 0);
 }
 
-/* Workgroups as few as the rounds need that a full device takes, and the share of the device's time that they fill: the
- * rows of all over those of the busiest core, times the cores. */
-static double vector_spread(const pith_vk_device *d, uint32_t rows, uint32_t per_core, pith_vk_vector *v)
-{
-    uint32_t block = v->invocations / v->lanes / v->split * v->rows, blocks = (rows + block - 1) / block, most_groups = per_core * d->cores;
-    uint32_t rounds = (blocks + most_groups - 1) / most_groups;
-    v->workgroups = (blocks + rounds - 1) / rounds;
-    return (double)rows / ((double)((v->workgroups + d->cores - 1) / d->cores) * rounds * block * d->cores);
-}
-
 /* The largest size up to `most` that the device takes. */
 static uint32_t size_upto(const pith_vk_device *d, uint32_t most)
 {
@@ -243,20 +233,12 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
     const VkPhysicalDeviceLimits *l = &d->physical.properties.limits;
     uint32_t subgroup = d->physical.subgroup, size, n, asked, per_core = 2;
     pith_vk_vector v = {.invocations = size_upto(d, 512), .lanes = lanes_for(units, subgroup), .rows = 2, .split = 1};
-    pith_vk_vector half = v;
-    half.invocations /= 2;
     if (nibbles && 2 * v.lanes <= units && size_upto(d, 1024) == 1024 && rows <= v.invocations / v.lanes * v.rows * d->cores) {
         /* Few rows: two groups of lanes to each, or too few loads are on their way; and one large workgroup to a core, as every
          * workgroup reads all of x. */
         v.invocations = 1024;
         v.split = 2;
         per_core = 1;
-    } else if (!(d->caps & PITH_VK_CAP(CHAIN)) && half.invocations >= 256 &&
-               vector_spread(d, rows, 3, &half) > 1.1 * vector_spread(d, rows, 2, &v)) {
-        /* Half the size where that leaves fewer cores waiting: 12288 rows on 132 cores take two rounds of 192 workgroups, or of
-         * 384, three to a core. In a chain the next product begins on those that would wait. */
-        v = half;
-        per_core = 3;
     }
     const char *text = getenv("PITH_VK_HALF");
     if (text && sscanf(text, "%u,%u,%u", &size, &n, &asked) == 3 && power_of_two(size) && size >= subgroup && size <= l->maxComputeWorkGroupSize[0] &&
@@ -274,6 +256,8 @@ pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *d, uint32_t rows
     v.stage = v.stage ? v.stage : v.lanes;
     uint32_t pieces = (v.stage * 8 + v.invocations - 1) / v.invocations;
     v.depth = pieces < 8 ? pieces : 8;
-    (void)vector_spread(d, rows, per_core, &v);
+    /* All that the device holds at once, among which the rows are dealt evenly, or what there are rows for. */
+    uint32_t block = v.invocations / v.lanes / v.split * v.rows, blocks = (rows + block - 1) / block;
+    v.workgroups = blocks < per_core * d->cores ? blocks : per_core * d->cores;
     return v;
 }

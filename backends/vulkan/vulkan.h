@@ -128,12 +128,13 @@ typedef struct pith_vk_recording {
     int32_t n_cmds, cap_cmds;
     double rate[PITH_VK_WORKS]; /* seconds per FLOP that it was cut by */
     bool clocked;           /* each command buffer notes when it begins and ends */
-    bool chained;           /* dispatches of few tokens wait for each other without barriers: cmd.h */
+    uint64_t *place;        /* [n_values], owned: where values are then (places.c); NULL: where the plan says */
+    bool chained;           /* dispatches of a token wait for each other without barriers: cmd.h */
     uint64_t used;          /* clock of last use; 0: empty */
 } pith_vk_recording;
 
-typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree. links: where they begin in arrivals */
-    uint64_t arena, arena_scale, unpacked, act, parts, arrivals, links, state, tables, turns, result;
+typedef struct pith_vk_sizes { /* bytes; from the plan alone: exec_bytes and prepare must agree. mark, places: where they begin in arrivals */
+    uint64_t arena, arena_scale, unpacked, act, parts, arrivals, mark, places, state, tables, turns, result;
     int32_t n_pairs;        /* of the rotation */
     int32_t head_cols;      /* widest result of the head stage */
 } pith_vk_sizes;
@@ -155,7 +156,8 @@ struct pith_exec {
     pith_buf *const *kv;
     int32_t n_layers;
     pith_vk_sizes sizes;
-    pith_vk_buffer arena, unpacked, act, parts, arrivals;
+    pith_vk_buffer arena, unpacked, act, parts;
+    pith_vk_buffer arrivals;   /* of parts of an attention; then a chain's mark and the places of its values */
     pith_vk_buffer state[2];   /* per stage; host writes, shaders read: struct pith_vk_state, ids, rows, rotation of pos0 */
     pith_vk_buffer tables;     /* struct pith_vk_attn of every node that has one, `tables_pitch` apart, then frequencies */
     pith_vk_buffer turns;      /* rotation by t, t in [0, n_tokens_max) */
@@ -171,6 +173,7 @@ struct pith_exec {
     bool pending[2];           /* submitted, epoch not yet checked */
     uint64_t value[2];         /* timeline of the stage's last submission */
     int32_t head_rows;         /* of the last head run */
+    const pith_vk_recording *shown; /* of the trunk's last run */
     pith_vk_recording *last[2]; /* per stage: what was submitted, until its times are known */
     uint64_t begin_ns[2];      /* when; 0: behind other work */
     VkQueryPool clock_queries; /* two per command buffer of a clocked recording */
@@ -187,6 +190,7 @@ typedef struct pith_vk_record {
     pith_vk_cmd *cmd;       /* the current command buffer */
     int32_t first, n;       /* tokens, or rows wanted, that the current node is for */
     double seconds;         /* expected of the current one so far */
+    uint64_t place_next, place_old; /* places.c: the next free one; of the node's result before it */
     pith_status status;
 } pith_vk_record;
 
@@ -223,12 +227,29 @@ pith_status pith_vk_clock_init(pith_exec *e);
 /* Times of the last submissions of a stage, which are done. */
 void pith_vk_clock_collect(pith_exec *e, int stage);
 /* The rows of a value that the current node is for; and all up to their end, for kernels that count from the step's first token. */
+pith_vk_bind pith_vk_bind_planned(const pith_vk_record *rec, int32_t value, bool write); /* chained or not */
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_from_start(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight); /* weight -1: an empty binding */
 pith_vk_bind pith_vk_bind_all(const pith_vk_buffer *buffer, bool write);
 pith_vk_bind pith_vk_bind_slab(const pith_vk_record *rec, const pith_vk_slab *slab);
 pith_vk_bind pith_vk_bind_state(const pith_vk_record *rec);
+pith_vk_bind pith_vk_bind_counters(const pith_vk_record *rec); /* of `arrivals`, and a chain's mark */
+
+/* places.c: of a chained recording. Bytes that they take; before recording; before each node that is recorded. */
+uint64_t pith_vk_places_bytes(const pith_vk_device *device, const pith_graph *graph);
+/* Where the parts of an attend node go; have they a place of their own? */
+bool pith_vk_places_parts(pith_vk_record *rec, int32_t index, pith_vk_bind *out);
+pith_status pith_vk_places_init(pith_vk_record *rec);
+void pith_vk_places_move(pith_vk_record *rec, int32_t index);
+/* Behind the last node: what the head reads is where the plan says. */
+void pith_vk_places_end(pith_vk_record *rec);
+/* Where a value is after the recording's nodes so far, in `arrivals`; 0: where the plan says. */
+uint64_t pith_vk_places_of(const pith_exec *e, const pith_vk_recording *r, int32_t value);
+/* False: the plan's place. */
+bool pith_vk_places_bind(const pith_vk_record *rec, int32_t value, bool write, pith_vk_bind *out);
+/* Where the current node's result was before it, or its first half is: the same place when not chained. */
+pith_vk_bind pith_vk_bind_old(const pith_vk_record *rec, int32_t value, bool write);
 
 /* ---- ops: dispatches of one node ------------------------------------------------------------------------------------ */
 
@@ -261,6 +282,7 @@ struct pith_vk_attend_cut {
     uint64_t tokens, parts;
     double per_part;
 };
+uint64_t pith_vk_attend_part_bytes(const pith_vk_device *device, const pith_node *node); /* of all parts of a token */
 struct pith_vk_attend_cut pith_vk_attend_cut(const pith_vk_record *rec, const pith_node *node);
 /* Whether the layer's planes fit the device's bindings; says why not. */
 pith_status pith_vk_kv_check(const pith_vk_device *device, const pith_kv_layout *layout);

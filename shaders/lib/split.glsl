@@ -4,7 +4,17 @@
 // softmax of their own, all rows at once, and are joined at the end. Of the parts of one token and KV head the workgroup
 // that finishes last joins all, in their order, so that results do not depend on who it was.
 // Needs DIM, LANES, ROWS, KEYS, SPLIT; P.splits, P.ldo; A, S; lib/kv.glsl, lib/segment.glsl, lib/reduce.glsl; the buffers
-// out1, parts (parts4), arrivals. Grid: x = part, y = block of query heads, z = token.
+// out1, parts (parts4), arrivals; LINKED, lib/link.glsl: if POLLED the last part joins all and waits for their values, not for
+// their workgroups. Grid: x = part, y = block of query heads, z = token.
+
+#ifndef LINKED
+const bool POLLED = false;
+bool link_none(vec4 v) { return false; }
+bool link_none(float v) { return false; }
+bool link_patient(uint looks) { return false; }
+void link_waited(bool nothing) {}
+float link_result(float v) { return v; }
+#endif
 
 const uint GROUPS = gl_WorkGroupSize.x / LANES;
 const uint MOST = 512u; // rows x parts
@@ -31,11 +41,12 @@ int segments_see(uint i, int position, bool own)
     return seen[0].y + seen[1].y + seen[2].y + seen[3].y;
 }
 
-// Keys of a part: a multiple of 32, enough that it is worth its joining.
+// Keys of a part: whole turns, enough that it is worth its joining.
 int part_size(int total)
 {
     int size = (total + int(P.splits) - 1) / int(P.splits);
-    return (max(size, 64) + 31) / 32 * 32;
+    const int TURN = int(GROUPS * KEYS);
+    return (max(size, 64) + TURN - 1) / TURN * TURN;
 }
 
 void rows_clear()
@@ -80,25 +91,38 @@ uint scale_at(uint head)
     return rows * P.splits * DIM + 2u * (gl_WorkGroupID.z * uint(A.n_head) + head) * P.splits;
 }
 
-// Four elements of four parts from part `p` on, `apart` parts apart; beyond the last part: the last.
+// Four elements of AT_ONCE parts from part `p` on, `apart` parts apart; beyond the last part: the last.
+const uint AT_ONCE = 5u;
 #define PARTS_LOAD(o, from, p, apart, n)                                          \
-    [[unroll]] for (uint b = 0u; b < 4u; b++)                                     \
+    [[unroll]] for (uint b = 0u; b < AT_ONCE; b++)                                \
         o[b] = parts4[(from) + min((p) + b * (apart), (n) - 1u) * (DIM / 4u)];
 
-// The parts of this token and block of heads, all written: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
+// The parts of this token and block of heads: out = sum_p 2^(m_p - m) o_p / sum_p 2^(m_p - m) l_p.
 void join_parts(uint i, uint token, uint h0, uint heads, uint n)
 {
     // Four elements an invocation; where these are few, several invocations share the parts.
     uint items = heads * DIM / 4u, sharing = max(gl_WorkGroupSize.x / items, 1u);
     uint item = sharing > 1u ? i % items : i, slot = sharing > 1u ? min(i / items, sharing - 1u) : 0u;
     uint origin = (gl_WorkGroupID.z * uint(A.n_head) + h0) * P.splits * (DIM / 4u);
-    vec4 o[4]; // the first, on their way while their weights are found
+    vec4 o[AT_ONCE]; // the first, on their way while their weights are found
 #define ITEM_AT(item) (origin + min(item, items - 1u) / (DIM / 4u) * P.splits * (DIM / 4u) + (item) % (DIM / 4u))
-    PARTS_LOAD(o, ITEM_AT(item), slot, sharing, n)
-    for (uint k = i; k < heads * n; k += gl_WorkGroupSize.x) {
-        uint at = scale_at(h0 + k / n) + 2u * (k % n);
-        joined[k] = parts[at];
-        joined[MOST + k] = parts[at + 1u];
+    for (uint k = i; k < max(heads * n, gl_WorkGroupSize.x); k += gl_WorkGroupSize.x) {
+        uint mine = min(k, heads * n - 1u), at = scale_at(h0 + mine / n) + 2u * (mine % n);
+        bool nothing = true;
+        float top, sum;
+        for (uint looks = 0u; nothing && (looks == 0u || link_patient(looks)); looks++) { // all together, as it comes
+            top = parts[at];
+            sum = parts[at + 1u];
+            nothing = POLLED && (link_none(top) || link_none(sum));
+            if (k == i) {
+                PARTS_LOAD(o, ITEM_AT(item), slot, sharing, n)
+                [[unroll]] for (uint b = 0u; b < AT_ONCE; b++)
+                    nothing = nothing || (POLLED && link_none(o[b]));
+            }
+        }
+        link_waited(nothing);
+        joined[mine] = top;
+        joined[MOST + mine] = sum;
     }
     barrier();
     float weight[MOST / 64u]; // of this invocation's k: workgroups have 64 invocations or more
@@ -120,11 +144,16 @@ void join_parts(uint i, uint token, uint h0, uint heads, uint n)
         uint r = min(item, items - 1u) / (DIM / 4u);
         vec4 v = vec4(0);
         if (item < items && i < sharing * items) {
-            for (uint p = slot; p < n; p += 4u * sharing) {
-                if (first > 0u || p > slot) {
+            for (uint p = slot; p < n; p += AT_ONCE * sharing) {
+                bool nothing = first > 0u || p > slot;
+                for (uint looks = 0u; nothing && (looks == 0u || link_patient(looks)); looks++) {
                     PARTS_LOAD(o, ITEM_AT(item), p, sharing, n)
+                    nothing = false;
+                    [[unroll]] for (uint b = 0u; b < AT_ONCE; b++)
+                        nothing = nothing || (POLLED && link_none(o[b]));
                 }
-                [[unroll]] for (uint b = 0u; b < 4u; b++)
+                link_waited(nothing);
+                [[unroll]] for (uint b = 0u; b < AT_ONCE; b++)
                     v += p + b * sharing < n ? joined[r * n + p + b * sharing] * o[b] : vec4(0);
             }
         }
@@ -141,7 +170,7 @@ void join_parts(uint i, uint token, uint h0, uint heads, uint n)
             float factor = sum != 0.0 ? 1.0 / sum : 0.0;
             uint to = token * P.ldo + h0 * DIM + 4u * item;
             [[unroll]] for (uint b = 0u; b < 4u; b++)
-                out1[to + b] = v[b] * factor;
+                out1[to + b] = link_result(v[b] * factor);
         }
     }
 }
@@ -178,18 +207,22 @@ void rows_store(uint i, uint token, uint h0, uint heads, uint part, uint live_pa
             for (uint g = 0u; g < GROUPS; g++)
                 v += joined[g * pitch + 2u + e] * exp2(joined[g * pitch] - top);
             if (!alone)
-                parts[to + e] = v;
+                parts[to + e] = link_result(v);
             else
-                out1[token * P.ldo + (h0 + r) * DIM + e] = sum != 0.0 ? v / sum : 0.0;
+                out1[token * P.ldo + (h0 + r) * DIM + e] = link_result(sum != 0.0 ? v / sum : 0.0);
         }
         if (!alone && i == 0u) {
             uint at = scale_at(h0 + r) + 2u * part;
-            parts[at] = top;
-            parts[at + 1u] = sum;
+            parts[at] = link_result(top);
+            parts[at + 1u] = link_result(sum);
         }
     }
-    if (alone)
+    if (alone || (POLLED && part + 1u < live_parts))
         return;
+    if (POLLED) {
+        join_parts(i, token, h0, heads, live_parts);
+        return;
+    }
     memoryBarrierBuffer();
     barrier();
     uint slot = gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y;

@@ -4,14 +4,11 @@
 #define PITH_PUSH_LINK_H
 #include "base.h"
 
-#define PITH_VK_LINK_PITCH 32u /* words between counters: each has a cache line of its own */
-#define PITH_VK_LINKS_MAX 1024u /* links of a command buffer; what follows has barriers */
-#define PITH_VK_LINK_WORDS ((PITH_VK_LINKS_MAX + 1u) * PITH_VK_LINK_PITCH)
+#define PITH_VK_LINK_NOTHING 0xFFFFFFFFu /* a NaN: where no result is yet */
 
 struct pith_vk_push_link {
-    PITH_U32 first; /* word of binding 9 where the mark and the counters begin */
-    PITH_U32 mine;  /* number of this link, from 0 on */
-    PITH_U32 count; /* workgroups of the link before, all of which signal; 0: nothing to wait for */
+    PITH_U32 mark;  /* word of binding 9 that tells that a wait was given up */
+    PITH_U32 reads; /* bindings, a bit each, that links since the last barrier write: to be waited for */
 };
 
 #endif

@@ -61,7 +61,7 @@ static void guards_check(vk_op *op)
     words = malloc((size_t)arrivals->bytes);
     assert_non_null(words);
     read_all(op, arrivals, words, arrivals->bytes);
-    for (size_t w = 0; w < op->exec->sizes.links / 4; w++)
+    for (size_t w = 0; w < op->exec->sizes.mark / 4; w++)
         if (words[w] != 0)
             fail_msg("counter of arrivals %zu is left at %u", w, words[w]);
     free(words);
