@@ -38,7 +38,8 @@ layout(std430, binding = 5) readonly buffer Old { float old[]; };
 #include "lib/format.glsl"
 #include "lib/reduce.glsl"
 #define OLD(at) old[at]
-#define FINAL(v) (v)
+// Not a link of a chain itself, but one may read what several products wrote (lib/link.glsl).
+#define FINAL(v) (floatBitsToUint(v) == PITH_VK_LINK_NOTHING ? uintBitsToFloat(0x7FC00000u) : (v))
 #include "lib/epilogue.glsl"
 
 const uint PITCH = 9u; // vec4 per staged unit

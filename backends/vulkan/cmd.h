@@ -54,7 +54,7 @@ typedef struct pith_vk_call {
     const void *push;
     uint32_t push_bytes;
     uint32_t link_at;        /* byte of `push` where its struct pith_vk_push_link is; 0: knows no chains. Constant 11: in one? */
-    uint32_t link_shares;    /* bindings, a bit each, that links may write one behind another: their order follows from the values */
+    uint32_t link_shares;    /* bindings, a bit each, that links may write one behind another: their order does not matter, or follows from the values */
     uint64_t groups[3];      /* x may exceed the device's limit: it then folds into y, which must be 1 */
 } pith_vk_call;
 

@@ -105,8 +105,9 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
 
 /* ---- a few tokens --------------------------------------------------------------------------------------------------- */
 
-/* halfway: the gate of a gated product, which its other part will be multiplied with. */
-static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue, bool halfway)
+/* halfway: the gate of a gated product, which its other part will be multiplied with; again: beside results of another
+ * dispatch of the node, in columns of its own. */
+static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue, bool halfway, bool again)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_graph *graph = rec->e->plan->graph;
@@ -134,7 +135,7 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
         call.bind[5] = pith_vk_bind_old(rec, node->dst, false);
     if (half && rec->r->chained) {
         call.bind[9] = pith_vk_bind_counters(rec);
-        call.link_shares = 1 << 9;
+        call.link_shares = 1 << 9 | again << 2;
         call.link_at = offsetof(struct pith_vk_push_matvec, link);
     }
     pith_vk_cmd_dispatch(rec->cmd, &call);
@@ -213,7 +214,8 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
     for (int32_t i = 0; i < w->n_groups; i++) {
         const pith_vk_group *g = &w->groups[i];
         uint32_t epilogue = (uint32_t)node->u.matmul.epilogue;
-        if (epilogue == EPI_SWIGLU && !g->pairs) /* gate, then up on top of it */
+        bool parted = epilogue == EPI_SWIGLU && !g->pairs, halfway = parted && i == 0;
+        if (parted) /* gate, then up on top of it */
             epilogue = i == 0 ? EPI_STORE : EPI_SILU_MUL;
         bool as_is = direct(rec->e->backend, g, operands);
         int64_t most = as_is ? g->rows : scratch_rows(rec->e->backend, g->rows, g->units, floats);
@@ -226,7 +228,7 @@ void pith_vk_op_matmul(pith_vk_record *rec, const pith_node *node)
                 if (rec->status != PITH_OK)
                     return;
                 if (few) {
-                    matvec(rec, node, g, slab, epilogue, i == 0 && epilogue != (uint32_t)node->u.matmul.epilogue);
+                    matvec(rec, node, g, slab, epilogue, halfway, k > 0 || (i > 0 && !parted));
                 } else if (as_is) {
                     multiply(rec, node, g, slab, row, n, operands, epilogue);
                 } else {

@@ -85,7 +85,7 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
                          .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
     pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
     call.spec[10] = pith_vk_places_parts(rec, index + 1, &call.bind[8]);
-    call.link_shares = 0xF << 4 | 3 << 8; /* the next layer's parts come only after this one's have been joined */
+    call.link_shares = 3 << 8; /* the next layer's parts come only after this one's have been joined */
     call.bind[9] = pith_vk_bind_counters(rec);
     call.bind[10] = pith_vk_bind_vector(rec, append->u.append.q_norm);
     call.bind[11] = pith_vk_bind_vector(rec, append->u.append.k_norm);
@@ -97,5 +97,6 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
             return;
         push.split0 = (uint32_t)part;
         pith_vk_cmd_dispatch(rec->cmd, &call);
+        call.link_shares |= 0xF << 4; /* one of them appends */
     }
 }

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define PARTS_MAX (512u << 10) /* more bytes would take too long to fill, every token */
+#define PARTS_MAX (1u << 20) /* of a layer: more bytes would take too long to fill, every token */
 #define PLANNED 0 /* offsets count from the begin of the buffer, where counters are: none is 0 */
 
 static uint64_t place_bytes(const pith_vk_device *d, const pith_graph *graph, int32_t value)

@@ -127,7 +127,7 @@ static pith_status products_run(pith_vk_backend *vk, struct products *p, int typ
         int parts = end - type0 < PARTS ? end - type0 : PARTS;
         status = products_graph(&r, p, type0, parts, weights, &result);
         if (status == PITH_OK)
-            status = pith_vk_rig_take(&r, weights, 2, n, NULL);
+            status = pith_vk_rig_take(&r, weights, 2, n, 0, NULL);
         for (int32_t first = 0; first < runs && status == PITH_OK; first++) {
             status = pith_vk_rig_run(&r, first, n, 0);
             if (status == PITH_OK)

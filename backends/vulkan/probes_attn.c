@@ -212,7 +212,7 @@ static pith_status run(pith_vk_backend *vk, struct attention *a, bool *good)
     pith_kv_layout_fill(&a->layout);
     pith_status status = graph_make(&r, weights, a, &result);
     if (status == PITH_OK)
-        status = pith_vk_rig_take(&r, weights, 3, MANY, &a->layout);
+        status = pith_vk_rig_take(&r, weights, 3, MANY, 1, &a->layout);
     *good = true;
     for (int32_t first = 0, n = MANY; first < LENGTH && status == PITH_OK; first += n, n = n == MANY ? FEW : 1) {
         status = pith_vk_rig_run(&r, first, n, a->layout.n_fixed);

@@ -15,7 +15,7 @@
 #define D 768
 #define H 1536
 #define QKV ((HEADS + 2 * KV) * WIDTH)
-#define LAYERS 10
+#define LAYERS PITH_VK_RIG_LAYERS
 #define TOKENS 100
 #define GROUP 8
 #define WINDOW 80
@@ -65,9 +65,9 @@ static pith_status product(pith_graph *g, int weight, int32_t src, int32_t dst, 
     return pith_graph_add(g, &node);
 }
 
-static pith_status attention(pith_graph *g, const struct chain *c, int32_t qkv, int32_t att)
+static pith_status attention(pith_graph *g, const struct chain *c, int32_t layer, int32_t qkv, int32_t att)
 {
-    pith_node node = {.op = PITH_OP_KV_APPEND, .src = qkv, .dst = qkv, .layer = 0};
+    pith_node node = {.op = PITH_OP_KV_APPEND, .src = qkv, .dst = qkv, .layer = layer};
     node.u.append.n_head = HEADS;
     node.u.append.q_norm = node.u.append.k_norm = -1;
     node.u.append.scale = 0.125f;
@@ -75,7 +75,7 @@ static pith_status attention(pith_graph *g, const struct chain *c, int32_t qkv, 
     node.u.append.layout = &c->layout;
     node.u.append.group = GROUP;
     PITH_TRY(pith_graph_add(g, &node));
-    node = (pith_node){.op = PITH_OP_ATTEND, .src = qkv, .dst = att, .layer = 0};
+    node = (pith_node){.op = PITH_OP_ATTEND, .src = qkv, .dst = att, .layer = layer};
     node.u.attend.n_head = HEADS;
     node.u.attend.scale = 0.125f;
     node.u.attend.layout = &c->layout;
@@ -103,7 +103,7 @@ static pith_status graph_make(pith_graph *g, const struct chain *c, pith_weight_
     PITH_TRY(pith_graph_add(g, &(pith_node){.op = PITH_OP_EMBED, .src = ids, .dst = x, .layer = -1}));
     for (int l = 0; l < LAYERS; l++) {
         PITH_TRY(product(g, IN, x, qkv, true, PITH_EPILOGUE_STORE));
-        PITH_TRY(attention(g, c, qkv, att));
+        PITH_TRY(attention(g, c, l, qkv, att));
         PITH_TRY(product(g, OUT, att, x, false, PITH_EPILOGUE_ADD));
         PITH_TRY(product(g, UP, x, h, true, PITH_EPILOGUE_STORE));
         PITH_TRY(product(g, DOWN, h, x, false, PITH_EPILOGUE_ADD));
@@ -119,7 +119,7 @@ static pith_status run(pith_vk_backend *vk, const struct chain *c, float (*got)[
     int32_t result;
     pith_status status = graph_make(&r.graph, c, weights, &result);
     if (status == PITH_OK)
-        status = pith_vk_rig_take(&r, weights, WEIGHTS, 1, &c->layout);
+        status = pith_vk_rig_take(&r, weights, WEIGHTS, 1, LAYERS, &c->layout);
     for (int32_t t = 0; t < TOKENS && status == PITH_OK; t++) {
         status = pith_vk_rig_run(&r, t, 1, 0);
         if (status == PITH_OK)

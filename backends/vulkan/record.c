@@ -265,6 +265,8 @@ pith_status pith_vk_recording_get(pith_exec *e, pith_stage stage, int32_t n, int
             oldest = r; /* again, in its place */
             break;
         }
+        if (stage == PITH_STAGE_HEAD && r == e->shown) /* the trunk's values may still be asked for, where it put them */
+            continue;
         oldest = !oldest || r->used < oldest->used ? r : oldest;
     }
     for (int32_t i = 0; i < oldest->n_cmds; i++)

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "rig.h"
 
-pith_status pith_vk_rig_take(pith_vk_rig *r, const pith_weight_desc *weights, int32_t n_weights, int32_t tokens, const pith_kv_layout *layout)
+pith_status pith_vk_rig_take(pith_vk_rig *r, const pith_weight_desc *weights, int32_t n_weights, int32_t tokens, int32_t layers,
+                             const pith_kv_layout *layout)
 {
     pith_backend *b = &r->vk->base;
     PITH_TRY(pith_plan_make(&r->graph, tokens, 1, &r->plan));
     PITH_TRY(pith_vk_weights_create(b, weights, n_weights, NULL, NULL, NULL, &r->store));
-    if (layout)
-        PITH_TRY(b->fns->buf_create(b, (size_t)layout->bytes, &r->kv));
-    return pith_vk_prepare(b, &(pith_exec_params){.plan = &r->plan, .weights = r->store, .kv = &r->kv, .n_layers = layout ? 1 : 0}, &r->exec);
+    for (int32_t i = 0; i < layers; i++)
+        PITH_TRY(b->fns->buf_create(b, (size_t)layout->bytes, &r->kv[i]));
+    return pith_vk_prepare(b, &(pith_exec_params){.plan = &r->plan, .weights = r->store, .kv = r->kv, .n_layers = layers}, &r->exec);
 }
 
 void pith_vk_rig_fini(pith_vk_rig *r)
 {
     if (r->exec)
         pith_vk_exec_destroy(&r->exec);
-    if (r->kv)
-        r->vk->base.fns->buf_destroy(&r->kv);
+    for (int i = 0; i < PITH_VK_RIG_LAYERS; i++)
+        if (r->kv[i])
+            r->vk->base.fns->buf_destroy(&r->kv[i]);
     pith_vk_weights_destroy(&r->store);
     pith_plan_fini(&r->plan);
     pith_graph_fini(&r->graph);

@@ -11,7 +11,7 @@
 // Devices start workgroups in the order of submission, so those waited for are running or done; Vulkan does not promise it.
 // Hence patience has an end: the wait is given up, the host sees the mark, and never chains on this device again.
 // What one link writes and a later one reads must be `coherent` in both: no barrier empties the caches between them; and
-// `volatile` for who waits. Of what is written by any link before the last, all is there once all of its results are.
+// `volatile` for who waits.
 // Needs P.link; CHAIN. Binding 9: at word P.link.mark the mark.
 #include "../push/link.h"
 layout(std430, binding = 9) coherent volatile buffer Links { uint links[]; };

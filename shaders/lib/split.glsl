@@ -220,6 +220,7 @@ void rows_store(uint i, uint token, uint h0, uint heads, uint part, uint live_pa
     if (alone || (POLLED && part + 1u < live_parts))
         return;
     if (POLLED) {
+        barrier(); // `joined` is read, and this part written, by all
         join_parts(i, token, h0, heads, live_parts);
         return;
     }
@@ -231,8 +232,8 @@ void rows_store(uint i, uint token, uint h0, uint heads, uint part, uint live_pa
     barrier();
     if (!is_last)
         return;
-    memoryBarrierBuffer();
-    join_parts(i, token, h0, heads, live_parts);
     if (i == 0u)
         arrivals[slot] = 0u; // for the next run
+    memoryBarrierBuffer();
+    join_parts(i, token, h0, heads, live_parts);
 }
