@@ -19,7 +19,7 @@
 // In a chain (lib/link.glsl) the first weights are on their way before x is waited for.
 // Grid: x = any number of workgroups, among which the rows are dealt evenly, ROWS at a time; z = token.
 // Bindings: 0 packed slab; 1 x; 2 y; 3 norm weights; 4 bias, one per row of the group in the order of y's columns;
-//           5 what y is added to or multiplied by, y itself or another place; 9 links.
+//           5 what y is added to or multiplied by, y itself or another place; 9 the chain's mark.
 // Shared memory: 80 STAGE bytes, 4 ROWS WG / LANES bytes; IQ4: 1024 bytes more. Subgroups of 8 or more. K, ldx: multiples of 32 and 4.
 // Matches pith_cpu_matmul, pith_cpu_rms_norm_f32 within the rounding of halves.
 #include "lib/types.glsl"

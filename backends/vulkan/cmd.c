@@ -50,7 +50,6 @@ void pith_vk_cmd_begin(pith_vk_cmd *c)
 void pith_vk_cmd_barrier(pith_vk_cmd *c)
 {
     c->n_accesses = 0;
-    c->n_barriers++;
     c->mixed = false;
     if (c->status != PITH_OK)
         return;
@@ -68,8 +67,8 @@ static bool meet(const pith_vk_access *a, const pith_vk_access *b)
 }
 
 /* Puts a barrier in front of what follows if it would meet an access since the last one, then remembers it. A link waits
- * itself for what it reads; `shared`: it may write there, too. */
-static void order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool link, uint32_t shared)
+ * itself for what it reads; `shared`: it may write there, too. Returns whether there is a barrier now. */
+static bool order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool link, uint32_t shared)
 {
     bool clash = false;
     for (int i = 0; i < n && !clash; i++) {
@@ -85,13 +84,14 @@ static void order(pith_vk_cmd *c, const pith_vk_access *a, int n, bool link, uin
         pith_vk_access *bigger = realloc(c->accesses, (size_t)cap * sizeof *bigger);
         if (!bigger) {
             c->status = pith_fail(PITH_ERROR_NO_MEMORY, "vulkan: no memory for the list of accesses");
-            return;
+            return clash;
         }
         c->accesses = bigger;
         c->cap_accesses = cap;
     }
     for (int i = 0; i < n; i++)
         c->accesses[c->n_accesses++] = a[i];
+    return clash;
 }
 
 static VkDescriptorSet set_take(pith_vk_cmd *c)
@@ -142,13 +142,13 @@ static void link_in(pith_vk_cmd *c, pith_vk_call *call, uint8_t *push, const pit
 {
     bool may = call->link_at && c->chains;
     uint32_t reads = may && !c->mixed ? new_reads(c, accesses, n) : 0;
-    uint64_t barriers = c->n_barriers;
-    order(c, accesses, n, may && !c->mixed, call->link_shares);
+    if (order(c, accesses, n, may && !c->mixed, call->link_shares))
+        reads = 0;
     bool link = may && !c->mixed;
     if (call->push_bytes)
         memcpy(push, call->push, call->push_bytes);
     if (link) {
-        const struct pith_vk_push_link fields = {.mark = c->mark, .reads = barriers == c->n_barriers ? reads : 0};
+        const struct pith_vk_push_link fields = {.mark = c->mark, .reads = reads};
         memcpy(push + call->link_at, &fields, sizeof fields);
         call->spec[PITH_VK_SPECS - 1] = true;
     } else {

@@ -32,7 +32,6 @@ typedef struct pith_vk_cmd {
     bool chains;             /* pith_vk_cmd_chain */
     uint32_t mark;
     bool mixed;              /* something else than links came since the last barrier */
-    uint64_t n_barriers;
     VkPipeline bound;
     pith_status status;
     double flop[PITH_VK_WORKS]; /* of what it holds */

@@ -133,7 +133,7 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
         .groups = {half ? v.workgroups : div_up((uint64_t)slab->rows, (uint64_t)(v.invocations / v.lanes) * v.rows), 1, (uint64_t)rec->n}};
     if (epilogue == EPI_ADD || epilogue == EPI_SILU_MUL)
         call.bind[5] = pith_vk_bind_old(rec, node->dst, false);
-    if (half && rec->r->chained) {
+    if (half && rec->r->place) {
         call.bind[9] = pith_vk_bind_counters(rec);
         call.link_shares = 1 << 9 | again << 2;
         call.link_at = offsetof(struct pith_vk_push_matvec, link);

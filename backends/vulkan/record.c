@@ -51,7 +51,7 @@ static bool next_cmd(pith_vk_record *rec)
     r->n_cmds++;
     rec->cmd = cmd;
     pith_vk_cmd_begin(cmd);
-    if (r->chained) {
+    if (r->place) {
         const pith_vk_sizes *s = &rec->e->sizes;
         pith_vk_cmd_chain(cmd, (uint32_t)(s->mark / 4));
         if (r->n_cmds == 1) {
@@ -182,8 +182,7 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
     r->clocked = e->clock_queries && r->stage == PITH_STAGE_TRUNK && r->n > PITH_VK_FEW_TOKENS;
     memcpy(r->rate, e->backend->pace.seconds_per_flop, sizeof r->rate);
     r->timed = e->timed;
-    r->chained = !r->timed && r->stage == PITH_STAGE_TRUNK && r->n == 1 && (e->backend->device.caps & PITH_VK_CAP(CHAIN));
-    if (r->chained)
+    if (!r->timed && r->stage == PITH_STAGE_TRUNK && r->n == 1 && (e->backend->device.caps & PITH_VK_CAP(CHAIN)))
         rec.status = pith_vk_places_init(&rec);
     next_cmd(&rec);
     if (r->timed && rec.cmd)
@@ -220,7 +219,7 @@ static pith_status record(pith_exec *e, pith_vk_recording *r)
         rec.n = r->n;
         pith_vk_places_end(&rec);
         pith_vk_cmd_barrier(rec.cmd); /* the epoch is the last thing to be written */
-        if (r->chained)
+        if (r->place)
             pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 4, &e->arrivals, e->sizes.mark, 4);
         pith_vk_cmd_copy(rec.cmd, &e->result[r->stage], 0, &e->state[r->stage], epoch, 4);
         clock_mark(&rec, 1);

@@ -128,8 +128,8 @@ typedef struct pith_vk_recording {
     int32_t n_cmds, cap_cmds;
     double rate[PITH_VK_WORKS]; /* seconds per FLOP that it was cut by */
     bool clocked;           /* each command buffer notes when it begins and ends */
-    uint64_t *place;        /* [n_values], owned: where values are then (places.c); NULL: where the plan says */
-    bool chained;           /* dispatches of a token wait for each other without barriers: cmd.h */
+    uint64_t *place;        /* of a chain, whose dispatches have no barriers between them (cmd.h), [n_values], owned: where values
+                             * are then (places.c); NULL: no chain, they are where the plan says */
     uint64_t used;          /* clock of last use; 0: empty */
 } pith_vk_recording;
 
@@ -226,8 +226,9 @@ int64_t pith_vk_record_rows(const pith_vk_record *rec, int64_t most, double flop
 pith_status pith_vk_clock_init(pith_exec *e);
 /* Times of the last submissions of a stage, which are done. */
 void pith_vk_clock_collect(pith_exec *e, int stage);
-/* The rows of a value that the current node is for; and all up to their end, for kernels that count from the step's first token. */
-pith_vk_bind pith_vk_bind_planned(const pith_vk_record *rec, int32_t value, bool write); /* chained or not */
+/* The rows of a value that the current node is for, where the plan says, chained or not; where they are; and all up to their
+ * end, for kernels that count from the step's first token. */
+pith_vk_bind pith_vk_bind_planned(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_value(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_from_start(const pith_vk_record *rec, int32_t value, bool write);
 pith_vk_bind pith_vk_bind_vector(const pith_vk_record *rec, int32_t weight); /* weight -1: an empty binding */
@@ -238,10 +239,10 @@ pith_vk_bind pith_vk_bind_counters(const pith_vk_record *rec); /* of `arrivals`,
 
 /* places.c: of a chained recording. Bytes that they take; before recording; before each node that is recorded. */
 uint64_t pith_vk_places_bytes(const pith_vk_device *device, const pith_graph *graph);
-/* Where the parts of an attend node go; have they a place of their own? */
-bool pith_vk_places_parts(pith_vk_record *rec, int32_t index, pith_vk_bind *out);
 pith_status pith_vk_places_init(pith_vk_record *rec);
 void pith_vk_places_move(pith_vk_record *rec, int32_t index);
+/* Where the parts of an attend node go; have they a place of their own? */
+bool pith_vk_places_parts(pith_vk_record *rec, int32_t index, pith_vk_bind *out);
 /* Behind the last node: what the head reads is where the plan says. */
 void pith_vk_places_end(pith_vk_record *rec);
 /* Where a value is after the recording's nodes so far, in `arrivals`; 0: where the plan says. */

@@ -36,4 +36,3 @@ bool link_nothing(uint binding, float v) { return CHAIN && (P.link.reads & 1u <<
 
 // A result, which must not look like nothing: a NaN with another payload.
 float link_result(float v) { return CHAIN && floatBitsToUint(v) == PITH_VK_LINK_NOTHING ? uintBitsToFloat(0x7FC00000u) : v; }
-vec4 link_result(vec4 v) { return vec4(link_result(v.x), link_result(v.y), link_result(v.z), link_result(v.w)); }
