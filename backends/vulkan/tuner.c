@@ -3,15 +3,14 @@
 #include "base/log.h"
 #include "base/os.h"
 #include "cache.h"
+#include "race.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX 4096
-#define WARM_SECONDS 0.03   /* of work before the first race: clocks rise */
-#define SAMPLE_SECONDS 3e-4 /* of a submission that counts */
-#define HOPELESS 1.6        /* times the best so far: no second try */
+#define ROUNDS 4
 
 const uint32_t pith_vk_tuned_m[PITH_VK_TUNED_M] = {32, 64, 128, 256, 512, 1024, 4096};
 const uint32_t pith_vk_tuned_n[PITH_VK_TUNED_N] = {1024, 4096, 8192};
@@ -131,6 +130,8 @@ bool pith_vk_tuner_save(const pith_vk_physical *physical, const pith_vk_tuned *t
 struct race {
     pith_vk_product product;
     pith_vk_tuned *out;
+    pith_vk_tile tiles[PITH_VK_RACE_MAX]; /* of pith_vk_tile_list, those that fit the device, and their numbers there */
+    int listed[PITH_VK_RACE_MAX], n_tiles;
     uint64_t begin_ns;
     double seconds_max;
     bool software;   /* classes stand for products that are much smaller, and nobody waits for the clocks */
@@ -138,67 +139,49 @@ struct race {
 
 static double elapsed(const struct race *r) { return (double)(pith_os_now_ns() - r->begin_ns) * 1e-9; }
 
-/* Seconds of one product with a tile, at most a few submissions; `best`: of the others so far. */
-static pith_status tile_seconds(struct race *r, double best, double *out)
+static pith_status tile_time(void *user, int which, int repeat, double *seconds)
 {
-    PITH_TRY(pith_vk_time(r->product.vk, pith_vk_product_record, &r->product, 1, out));
-    if (*out > HOPELESS * best || r->software)
+    struct race *r = user;
+    *seconds = -1;
+    if (elapsed(r) > r->seconds_max)
         return PITH_OK;
-    int repeat = *out > 0 && *out < SAMPLE_SECONDS ? (int)(SAMPLE_SECONDS / *out) + 1 : 1;
-    repeat = repeat > 16 ? 16 : repeat;
-    for (int i = 0; i < 3; i++) {
-        double s;
-        PITH_TRY(pith_vk_time(r->product.vk, pith_vk_product_record, &r->product, repeat, &s));
-        *out = s / repeat < *out ? s / repeat : *out;
-    }
-    return PITH_OK;
+    r->product.tile = r->tiles[which];
+    return pith_vk_time(r->product.vk, pith_vk_product_record, &r->product, repeat, seconds);
 }
 
 /* One class; entered in the table only when every tile had its turn. */
 static pith_status race_class(struct race *r, int i, int j)
 {
     pith_vk_product *p = &r->product;
-    int n, best = -1;
-    double best_seconds = 1e30;
-    const pith_vk_tile *tiles = pith_vk_tile_list(&n);
+    int best;
+    double seconds;
     p->m = r->software ? SMALL_M : pith_vk_tuned_m[i];
     p->n = r->software ? SMALL_N : pith_vk_tuned_n[j];
-    for (int t = 0; t < n; t++) {
-        double s;
-        p->tile = tiles[t];
-        if (!pith_vk_tile_fits(&p->vk->device, p->k, &p->tile))
-            continue;
-        if (elapsed(r) > r->seconds_max)
-            return PITH_OK;
-        PITH_TRY(tile_seconds(r, best_seconds, &s));
-        if (s < best_seconds) {
-            best_seconds = s;
-            best = t;
-        }
-    }
+    PITH_TRY(pith_vk_race_run(tile_time, r, r->n_tiles, r->software ? 1 : ROUNDS, &best, &seconds));
     if (best >= 0) {
-        r->out->tile[i][j] = best + 1;
-        r->out->rate[i][j] = (float)(2e-12 * p->m * p->n * p->k / best_seconds);
+        r->out->tile[i][j] = r->listed[best] + 1;
+        r->out->rate[i][j] = (float)(2e-12 * p->m * p->n * p->k / seconds);
     }
     return PITH_OK;
 }
 
-/* The pipelines, whose making has nothing to do with the race; the clock starts after them. */
+/* Those that fit, and their pipelines. */
 static pith_status race_prepare(struct race *r)
 {
     pith_vk_backend *vk = r->product.vk;
     int n;
     const pith_vk_tile *tiles = pith_vk_tile_list(&n);
-    for (int t = 0; t < n; t++) {
-        pith_vk_tile tile = tiles[t];
+    for (int t = 0; t < n && r->n_tiles < PITH_VK_RACE_MAX; t++) {
+        pith_vk_tile *tile = &r->tiles[r->n_tiles];
         uint32_t spec[PITH_VK_SPECS] = {0};
         VkPipeline unused;
-        if (!pith_vk_tile_fits(&vk->device, r->product.k, &tile))
+        *tile = tiles[t];
+        if (!pith_vk_tile_fits(&vk->device, r->product.k, tile))
             continue;
-        pith_vk_tile_spec(&vk->device, &tile, PITH_VK_HALVES, 0, spec);
-        PITH_TRY(pith_vk_pipeline_get(&vk->pipelines, tile.variant, spec, &unused));
+        pith_vk_tile_spec(&vk->device, tile, PITH_VK_HALVES, 0, spec);
+        PITH_TRY(pith_vk_pipeline_get(&vk->pipelines, tile->variant, spec, &unused));
+        r->listed[r->n_tiles++] = t;
     }
-    r->begin_ns = pith_os_now_ns();
     return PITH_OK;
 }
 
@@ -206,17 +189,14 @@ static pith_status race_prepare(struct race *r)
 static pith_status race_all(struct race *r)
 {
     static const uint8_t rows[PITH_VK_TUNED_M] = {4, 5, 3, 2, 1, 0, 6}, widths[PITH_VK_TUNED_N] = {1, 2, 0};
-    double s;
-    int n;
-    r->product.tile = pith_vk_tile_list(&n)[n - 1];
-    if (!pith_vk_tile_fits(&r->product.vk->device, r->product.k, &r->product.tile))
-        return PITH_OK;
     PITH_TRY(race_prepare(r));
-    r->product.m = r->software ? SMALL_M : pith_vk_tuned_m[4];
-    r->product.n = r->software ? SMALL_N : pith_vk_tuned_n[0];
-    for (uint64_t begin = pith_os_now_ns(); !r->software && (double)(pith_os_now_ns() - begin) * 1e-9 < WARM_SECONDS;)
-        PITH_TRY(pith_vk_time(r->product.vk, pith_vk_product_record, &r->product, 1, &s));
-    for (int i = 0; i < PITH_VK_TUNED_M; i++)
+    r->begin_ns = pith_os_now_ns();
+    r->product.m = pith_vk_tuned_m[4];
+    r->product.n = pith_vk_tuned_n[0];
+    if (r->n_tiles > 0 && !r->software)
+        PITH_TRY(pith_vk_race_warm(tile_time, r, 0));
+    r->begin_ns = pith_os_now_ns();
+    for (int i = 0; r->n_tiles > 0 && i < PITH_VK_TUNED_M; i++)
         for (int j = 0; j < PITH_VK_TUNED_N; j++)
             PITH_TRY(race_class(r, rows[i], widths[j]));
     return PITH_OK;
