@@ -10,7 +10,7 @@
 #define FEW_TOKENS 4       /* tokens that take the split kernel */
 #define TILE_ROWS 32       /* of attn_tile.comp */
 #define TILE_KEYS 32       /* at a time there */
-#define SPLIT_ROWS 8       /* most query heads of a workgroup of attn_split.comp */
+#define FEW_ROWS 2         /* most query heads of a workgroup there */
 #define SPLITS_MAX 64
 #define PART_KEYS 16384    /* keys of a part at most, where SPLITS_MAX allows */
 #define RANGES_MAX 4096    /* times blocks of keys: 32 bits */
@@ -180,7 +180,16 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
     return heads;
 }
 
-uint32_t pith_vk_attend_heads(const pith_node *node, uint32_t *blocks) { return heads_of(node, SPLIT_ROWS, blocks); }
+/* Measured on an H200 (docs/SPEED.md): registers decide, 96, 125 and 128 of them. Heads that share a KV head in several
+ * workgroups read its keys again, but at about the same time: from the cache. */
+struct pith_vk_attend_few pith_vk_attend_few(const pith_node *node)
+{
+    struct pith_vk_attend_few f;
+    f.heads = heads_of(node, FEW_ROWS, &f.blocks);
+    f.keys = f.heads == 1 && node->u.attend.layout->dtype == PITH_DTYPE_F16 ? 3 : 2;
+    f.per_core = f.heads == 1 && f.keys == 2 ? 5 : 4;
+    return f;
+}
 
 /* Most keys that one query can see, for the length of submissions. */
 static double keys_most(const pith_node *node)
@@ -198,11 +207,10 @@ double pith_vk_attend_flop(const pith_node *node)
  * device takes them in several dispatches; always as many, whatever is known of its pace: results stay the same. */
 static uint32_t splits_of(const pith_vk_device *d, const pith_node *node, uint32_t *fill)
 {
-    /* Workgroups that a core of a large card holds at once, by their registers (96, 128, 168). A remainder would be a wave
-     * of its own. */
-    uint32_t blocks, heads = pith_vk_attend_heads(node, &blocks), per_core = heads == 1 ? 5 : heads == 2 ? 4 : 3;
-    uint32_t n_kv = (uint32_t)node->u.attend.layout->n_kv, have = blocks * n_kv; /* and one of each KV head appends */
-    uint32_t n = per_core * d->cores > n_kv ? (per_core * d->cores - n_kv) / have : 1;
+    /* All that the device holds at once: a remainder would be a wave of its own. */
+    const struct pith_vk_attend_few few = pith_vk_attend_few(node);
+    uint32_t n_kv = (uint32_t)node->u.attend.layout->n_kv, have = few.blocks * n_kv; /* and one of each KV head appends */
+    uint32_t n = few.per_core * d->cores > n_kv ? (few.per_core * d->cores - n_kv) / have : 1;
     *fill = n < 1 ? 1 : n > SPLITS_MAX ? SPLITS_MAX : n;
     double times = keys_most(node) / ((double)PART_KEYS * *fill);
     uint32_t most = SPLITS_MAX / *fill;
@@ -284,9 +292,10 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    uint32_t blocks, lanes = 1, rows = 1;
+    uint32_t lanes = 1, rows = 1;
+    const struct pith_vk_attend_few few = pith_vk_attend_few(node);
     const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, node);
-    push.heads = pith_vk_attend_heads(node, &blocks);
+    push.heads = few.heads;
     push.tokens = 1;
     push.splits = cut.splits;
     while (8 * lanes < (uint32_t)l->head_dim)
@@ -299,12 +308,12 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
     call.spec[3] = lanes;
     call.spec[4] = rows;
     call.spec[5] = push.splits > 1;
-    call.spec[6] = PITH_VK_ATTEND_FEW_KEYS;
+    call.spec[6] = few.keys;
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);
     call.bind[9] = pith_vk_bind_counters(rec);
     call.push = &push;
     call.push_bytes = sizeof push;
-    call.groups[1] = (uint64_t)blocks * (uint64_t)l->n_kv;
+    call.groups[1] = (uint64_t)few.blocks * (uint64_t)l->n_kv;
     for (uint64_t token = 0; token < (uint64_t)rec->n; token += cut.tokens)
         for (uint64_t part = 0; part < cut.splits; part += cut.parts) {
             call.groups[0] = cut.splits - part < cut.parts ? cut.splits - part : cut.parts;

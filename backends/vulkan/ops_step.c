@@ -53,14 +53,13 @@ bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t
 {
     const pith_node *append = &graph->nodes[index], *attend = append + 1;
     const char *text = getenv("PITH_VK_STEP");
-    uint32_t blocks;
     if (index + 1 >= graph->n_nodes || append->op != PITH_OP_KV_APPEND || attend->op != PITH_OP_ATTEND || attend->src != append->dst ||
         append->layer != attend->layer || append->stage != attend->stage || (text && strcmp(text, "0") == 0))
         return false;
     return append->u.append.layout == attend->u.attend.layout && append->u.append.scale == attend->u.attend.scale &&
            append->u.append.n_head == attend->u.attend.n_head && append->u.append.kv_class == attend->u.attend.kv_class &&
            own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(STEP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
-           shared_bytes(append, pith_vk_attend_heads(attend, &blocks)) <= d->shared_bytes;
+           shared_bytes(append, pith_vk_attend_few(attend).heads) <= d->shared_bytes;
 }
 
 void pith_vk_op_step(pith_vk_record *rec, int32_t index)
@@ -68,21 +67,21 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
     pith_exec *e = rec->e;
     const pith_node *append = &e->plan->graph->nodes[index], *attend = append + 1;
     const pith_kv_layout *l = append->u.append.layout;
-    uint32_t blocks, group = l->core_heads && append->u.append.group > 0 ? (uint32_t)append->u.append.group : 1;
-    uint32_t heads = pith_vk_attend_heads(attend, &blocks), rows = rows_of(heads);
+    const struct pith_vk_attend_few few = pith_vk_attend_few(attend);
+    uint32_t group = l->core_heads && append->u.append.group > 0 ? (uint32_t)append->u.append.group : 1;
     const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, attend);
     const pith_vk_bind table = pith_vk_bind_table(rec, index + 1);
-    struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = heads, .splits = cut.splits,
+    struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = few.heads, .splits = cut.splits,
                                      .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
     pith_vk_call call = {.variant = PITH_SPV_ATTN_STEP,
-                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows, cut.splits > 1, PITH_VK_ATTEND_FEW_KEYS, group,
+                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows_of(few.heads), cut.splits > 1, few.keys, group,
                                   append->u.append.q_norm >= 0, append->u.append.k_norm >= 0},
                          .bind = {pith_vk_bind_value(rec, append->src, false), pith_vk_bind_value(rec, attend->dst, true), pith_vk_bind_state(rec),
                                   {table.buffer, table.offset, e->tables.bytes - table.offset, false}},
                          .push = &push,
                          .push_bytes = sizeof push,
                          .link_at = offsetof(struct pith_vk_push_step, link),
-                         .groups = {0, (uint64_t)blocks * (uint64_t)l->n_kv, 1}};
+                         .groups = {0, (uint64_t)few.blocks * (uint64_t)l->n_kv, 1}};
     pith_vk_bind_windows(rec, attend, l, true, &call.bind[4]);
     call.spec[10] = pith_vk_places_parts(rec, index + 1, &call.bind[8]);
     call.link_shares = 3 << 8; /* the next layer's parts come only after this one's have been joined */

@@ -52,8 +52,6 @@ pith_vk_vector pith_vk_vector_choose(const pith_vk_device *device, uint32_t rows
 bool pith_vk_has_half_vectors(const pith_vk_device *device);
 pith_vk_vector pith_vk_vector_half_choose(const pith_vk_device *device, uint32_t rows, uint32_t units, bool nibbles);
 
-#define PITH_VK_ATTEND_FEW_KEYS 2 /* keys at a time of a group of lanes in attn_split.comp, attn_step.comp; as many on their way */
-
 /* Attention of many tokens: `subs` subgroups of a workgroup of attn_matrix2.comp (`two`) or attn_matrix.comp, 16 rows each,
  * take `keys` keys at a time; subs 0: the device can run neither at this head width.
  * PITH_VK_ATTEND="subs[,keys]" in the environment: at most so many. */

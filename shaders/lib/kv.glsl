@@ -26,10 +26,27 @@ void oct_floats(KvOct o, out vec4 a, out vec4 b)
     }
 }
 
+// Where arithmetic limits: the elements without their block's scale and, of q8_0, with what the caller takes off,
+// BYTE_SHIFT; the scale, of the block at `index`.
+float oct_codes(KvOct o, uint index, out vec4 a, out vec4 b)
+{
+    if (KV_TYPE != 2u) {
+        oct_floats(o, a, b);
+        return 1.0;
+    }
+    a = bytes_shifted(o.lo.x);
+    b = bytes_shifted(o.lo.y);
+    return half_at(o.lo.z, index);
+}
+
 #define KV_WINDOW(name, at, plane)                                                              \
     layout(std430, binding = at) KV_ACCESS buffer name##1_ { uint name##1[]; };                 \
     layout(std430, binding = at) KV_ACCESS buffer name##2_ { uvec2 name##2[]; };                \
     layout(std430, binding = at) KV_ACCESS buffer name##4_ { uvec4 name##4[]; };                \
+    uint name##_index(uint head, uint row, uint j)                                              \
+    {                                                                                           \
+        return plane.scale + head * plane.scale_head + row * (uint(A.head_dim) / 32u) + j / 4u; \
+    }                                                                                           \
     KvOct name##_load(uint head, uint row, uint j)                                              \
     {                                                                                           \
         KvOct o = KvOct(uvec4(0), uvec4(0));                                                    \
@@ -40,7 +57,7 @@ void oct_floats(KvOct o, out vec4 a, out vec4 b)
         } else if (KV_TYPE == 1u) {                                                             \
             o.lo = name##4[w / 4u + j];                                                         \
         } else {                                                                                \
-            uint s = plane.scale + head * plane.scale_head + row * (uint(A.head_dim) / 32u) + j / 4u;\
+            uint s = name##_index(head, row, j);                                                \
             o.lo = uvec4(name##2[w / 2u + j], name##1[s >> 1], s);                              \
         }                                                                                       \
         return o;                                                                               \

@@ -61,11 +61,15 @@ void rows_clear()
 #define WALK walk_cores
 #define WALK_K core_k_load
 #define WALK_V core_v_load
+#define WALK_K_AT core_k_index
+#define WALK_V_AT core_v_index
 #define WALK_ROW(key) uint(key)
 #include "walk.glsl"
 #define WALK walk_raw
 #define WALK_K raw_k_load
 #define WALK_V raw_v_load
+#define WALK_K_AT raw_k_index
+#define WALK_V_AT raw_v_index
 #define WALK_ROW(key) raw_row(key, S.raw_base[A.kv_class])
 #include "walk.glsl"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // lib/split.glsl's walk over keys from + first .. to - 1 + first of one kind, included once for each kind: WALK is its
-// name, WALK_K(head, row, lane) and WALK_V load, WALK_ROW(key) is the row of a key. The next KEYS keys of every group are
+// name, WALK_K(head, row, lane) and WALK_V load, WALK_K_AT and WALK_V_AT tell where a scale is, WALK_ROW(key) is the row of a key. The next KEYS keys of every group are
 // on their way while these are computed. Every invocation makes the same number of turns: reductions may hold barriers.
 
 void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bias)
@@ -9,6 +9,9 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
     uint part = min(lane, DIM / 8u - 1u); // of lanes beyond the head's width: anything, their query is zero
     KvOct next_k[KEYS], next_v[KEYS];
     uint next_bias[KEYS];
+    float less[ROWS]; // of a product with codes that are BYTE_SHIFT too large
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        less[r] = KV_TYPE == 2u ? BYTE_SHIFT * (dot(qa[r], vec4(1)) + dot(qb[r], vec4(1))) : 0.0;
     for (int at = from - STRIDE; at < to; at += STRIDE) {
         KvOct k_now[KEYS], v_now[KEYS];
         uint bias_now[KEYS];
@@ -29,20 +32,27 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
         }
         if (at < from)
             continue;
-        float extra[KEYS];
+        float extra[KEYS], k_scale[KEYS], v_scale[KEYS];
         vec4 ka[KEYS], kb[KEYS];
         [[unroll]] for (uint k = 0u; k < KEYS; k++) {
             int key = first + min(at + int(k * GROUPS + group), to - 1);
             extra[k] = bias ? half_at(bias_now[k], A.bias_base + head * A.bias_head + uint(key)) * LOG2E : 0.0;
-            oct_floats(k_now[k], ka[k], kb[k]);
+            uint row = DIM % 64u == 0u ? 0u : WALK_ROW(key); // whole words of scales: all rows alike
+            k_scale[k] = oct_codes(k_now[k], WALK_K_AT(head, row, part), ka[k], kb[k]);
         }
         float z[ROWS][KEYS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint k = 0u; k < KEYS; k++)
-                z[r][k] = lanes_sum(dot(qa[r], ka[k]) + dot(qb[r], kb[k])) + extra[k];
+                z[r][k] = lanes_sum(k_scale[k] * (dot(qa[r], ka[k]) + dot(qb[r], kb[k]) - less[r])) + extra[k];
         vec4 va[KEYS], vb[KEYS];
-        [[unroll]] for (uint k = 0u; k < KEYS; k++)
-            oct_floats(v_now[k], va[k], vb[k]);
+        [[unroll]] for (uint k = 0u; k < KEYS; k++) {
+            uint row = DIM % 64u == 0u ? 0u : WALK_ROW(first + min(at + int(k * GROUPS + group), to - 1));
+            v_scale[k] = oct_codes(v_now[k], WALK_V_AT(head, row, part), va[k], vb[k]);
+            if (KV_TYPE == 2u) { // here and not at the end: sums of many keys would lose what they have beyond the shift
+                va[k] -= BYTE_SHIFT;
+                vb[k] -= BYTE_SHIFT;
+            }
+        }
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             float top = m[r];
             [[unroll]] for (uint k = 0u; k < KEYS; k++)
@@ -55,6 +65,7 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
             [[unroll]] for (uint k = 0u; k < KEYS; k++) {
                 float p = at + int(k * GROUPS + group) < to ? exp2(z[r][k] - top) : 0.0;
                 l[r] += p;
+                p *= v_scale[k];
                 oa[r] += p * va[k];
                 ob[r] += p * vb[k];
             }
@@ -64,4 +75,6 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
 #undef WALK
 #undef WALK_K
 #undef WALK_V
+#undef WALK_K_AT
+#undef WALK_V_AT
 #undef WALK_ROW

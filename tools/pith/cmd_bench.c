@@ -197,7 +197,8 @@ static int depth_set(const bench *b, setting *s, int32_t depth)
     if (depth > 0 && pith_session_position(s->session) > depth && pith_session_rewind(s->session, depth) == PITH_OK)
         return CLI_OK;
     pith_session_clear(s->session);
-    return depth > 0 ? step(s, b->tokens, (size_t)depth, PITH_WANT_NONE) : CLI_OK;
+    /* Logits that nobody wants: without them a device would still be at it when the clock starts. */
+    return depth > 0 ? step(s, b->tokens, (size_t)depth, PITH_WANT_LAST) : CLI_OK;
 }
 
 /* One run of `n` tokens from the depth; *rate in tokens per second. */
