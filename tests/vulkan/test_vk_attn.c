@@ -39,7 +39,8 @@ static void test_shapes(void **state)
 {
     (void)state;
     static const struct { int dim; pith_dtype dtype; bool norm; } widths[] = {
-        {16, PITH_DTYPE_F32, false}, {40, PITH_DTYPE_F32, true}, {80, PITH_DTYPE_F16, true}, {256, PITH_DTYPE_F16, true}, {128, PITH_DTYPE_Q8_0, false}};
+        {16, PITH_DTYPE_F32, false}, {40, PITH_DTYPE_F32, true}, {80, PITH_DTYPE_F16, true}, {256, PITH_DTYPE_F16, true},
+        {96, PITH_DTYPE_Q8_0, true}, {128, PITH_DTYPE_Q8_0, false}};
     static const int shares[] = {1, 2, 3, 4, 7, 8, 12};
     const size_t n = sizeof widths / sizeof widths[0];
     for (size_t d = wide ? n - 1 : 0; d < (wide ? n : n - 1); d++)
