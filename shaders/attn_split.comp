@@ -6,7 +6,7 @@
 // heads, z = token.
 // Bindings: 0 q [T][ldq]; 1 result [T][ldo]; 2 state; 3 arguments; 4..7 raw K, raw V, core K, core V;
 //           8 parts: o [token][head][part][E], then {m, l} [token][head][part]; 9 arrivals: [token][block] counters, zero between runs.
-// Shared memory: the larger of (WG / LANES) * (E + 2) and 1024 floats, 4 floats per invocation, beside it one float per
+// Shared memory: the larger of (WG / LANES) * (E + 2) and 128 ROWS floats, 4 floats per invocation, beside it one float per
 // invocation without USE_SUBGROUP.
 // Matches pith_cpu_attend (few rows).
 #include "lib/types.glsl"

@@ -10,7 +10,7 @@
 #define FEW_TOKENS 4       /* tokens that take the split kernel */
 #define TILE_ROWS 32       /* of attn_tile.comp */
 #define TILE_KEYS 32       /* at a time there */
-#define FEW_ROWS 2         /* most query heads of a workgroup there */
+#define FEW_ROWS 2         /* most query heads of a workgroup of attn_split.comp, attn_step.comp */
 #define SPLITS_MAX 64
 #define PART_KEYS 16384    /* keys of a part at most, where SPLITS_MAX allows */
 #define RANGES_MAX 4096    /* times blocks of keys: 32 bits */
@@ -180,8 +180,9 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
     return heads;
 }
 
-/* Measured on an H200 (docs/SPEED.md): registers decide, 96, 125 and 128 of them. Heads that share a KV head in several
- * workgroups read its keys again, but at about the same time: from the cache. */
+/* Registers decide: of one head with two keys 96, with three f16 keys 125, of two heads 128, of four 167 (docs/SPEED.md: an
+ * H200, the one card that was measured). Workgroups that share a KV head read its keys at about the same time: the cache
+ * should have them for all but the first, as it has there. */
 struct pith_vk_attend_few pith_vk_attend_few(const pith_node *node)
 {
     struct pith_vk_attend_few f;

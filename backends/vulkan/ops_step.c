@@ -45,8 +45,8 @@ static uint32_t rows_of(uint32_t heads)
 static uint64_t shared_bytes(const pith_node *append, uint32_t heads)
 {
     uint64_t dim = (uint64_t)append->u.append.layout->head_dim, groups = INVOCATIONS / lanes_of(append->u.append.layout);
-    uint64_t joined = groups * (dim + 2) > 1024 ? groups * (dim + 2) : 1024;
-    return 4 * (joined + 4 * INVOCATIONS + (rows_of(heads) + 2) * dim + (uint64_t)(append->u.append.group > 1 ? append->u.append.group : 1)) + 128;
+    uint64_t rows = rows_of(heads), weights = 2 * 64 * rows, joined = groups * (dim + 2) > weights ? groups * (dim + 2) : weights;
+    return 4 * (joined + 4 * INVOCATIONS + (rows + 2) * dim + (uint64_t)(append->u.append.group > 1 ? append->u.append.group : 1)) + 128;
 }
 
 bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t index)

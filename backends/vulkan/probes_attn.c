@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADS 4
+#define HEADS 6
 #define KV 2
 #define WIDTH 64
 #define PAIRS (WIDTH / 2)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADS 4
+#define HEADS 6 /* of a KV head three: in two workgroups */
 #define KV 2
 #define WIDTH 64
 #define D 768

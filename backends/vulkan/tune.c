@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tune.h"
+#include "race.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ static const pith_vk_tile matrix_tiles[] = {
     {PITH_SPV_GEMM_COOPMAT, 32, 32, 32, 16, 16, 1, 0},
 };
 #define N_TILES ((int)(sizeof matrix_tiles / sizeof matrix_tiles[0]))
+_Static_assert(sizeof matrix_tiles / sizeof matrix_tiles[0] <= PITH_VK_RACE_MAX, "all may race (race.h)");
 
 /* Largest first; by reasoning: at most 32 results an invocation in registers, and 9, 12 and 6 KiB of the 16 that there are. */
 static const pith_vk_tile byte_tiles[] = {

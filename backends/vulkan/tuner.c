@@ -171,7 +171,7 @@ static pith_status race_prepare(struct race *r)
     pith_vk_backend *vk = r->product.vk;
     int n;
     const pith_vk_tile *tiles = pith_vk_tile_list(&n);
-    for (int t = 0; t < n && r->n_tiles < PITH_VK_RACE_MAX; t++) {
+    for (int t = 0; t < n; t++) {
         pith_vk_tile *tile = &r->tiles[r->n_tiles];
         uint32_t spec[PITH_VK_SPECS] = {0};
         VkPipeline unused;
@@ -195,7 +195,6 @@ static pith_status race_all(struct race *r)
     r->product.n = pith_vk_tuned_n[0];
     if (r->n_tiles > 0 && !r->software)
         PITH_TRY(pith_vk_race_warm(tile_time, r, 0));
-    r->begin_ns = pith_os_now_ns();
     for (int i = 0; r->n_tiles > 0 && i < PITH_VK_TUNED_M; i++)
         for (int j = 0; j < PITH_VK_TUNED_N; j++)
             PITH_TRY(race_class(r, rows[i], widths[j]));

@@ -8,7 +8,7 @@
 
 #include "vulkan.h"
 
-#define PITH_VK_TUNE_SECONDS 2.5
+#define PITH_VK_TUNE_SECONDS 4.0 /* 1.5 of them at most until the clocks are up */
 
 /* What is remembered of a device, all or nothing; anything but what this build would write leaves *out empty. */
 void pith_vk_tuner_load(const pith_vk_physical *physical, pith_vk_tuned *out);

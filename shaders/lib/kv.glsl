@@ -26,16 +26,16 @@ void oct_floats(KvOct o, out vec4 a, out vec4 b)
     }
 }
 
-// Where arithmetic limits: the elements without their block's scale and, of q8_0, with what the caller takes off,
-// BYTE_SHIFT; the scale, of the block at `index`.
+// Where arithmetic limits: the elements without their block's scale, and the scale, once for all of them. `index` is what the
+// load put into lo.w; where the caller knows it by itself, no register holds it while the load is on its way.
 float oct_codes(KvOct o, uint index, out vec4 a, out vec4 b)
 {
     if (KV_TYPE != 2u) {
         oct_floats(o, a, b);
         return 1.0;
     }
-    a = bytes_shifted(o.lo.x);
-    b = bytes_shifted(o.lo.y);
+    a = bytes_s8(o.lo.x);
+    b = bytes_s8(o.lo.y);
     return half_at(o.lo.z, index);
 }
 

@@ -17,7 +17,7 @@ float link_result(float v) { return v; }
 #endif
 
 const uint GROUPS = gl_WorkGroupSize.x / LANES;
-const uint MOST = 512u; // rows x parts
+const uint MOST = ROWS * 64u; // rows x parts
 shared float joined[GROUPS * (DIM + 2u) > 2u * MOST ? GROUPS * (DIM + 2u) : 2u * MOST];
 shared vec4 sums[gl_WorkGroupSize.x];
 shared bool is_last;
@@ -129,7 +129,7 @@ void join_parts(uint i, uint token, uint h0, uint heads, uint n)
         joined[MOST + mine] = sum;
     }
     barrier();
-    float weight[MOST / 64u]; // of this invocation's k: workgroups have 64 invocations or more
+    float weight[ROWS]; // of this invocation's k: workgroups have 64 invocations or more
     for (uint k = i, t = 0u; k < heads * n; k += gl_WorkGroupSize.x, t++) {
         float top = LEAST;
         for (uint p = 0u; p < n; p++)

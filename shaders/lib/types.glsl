@@ -27,14 +27,12 @@ float half_clamp(float x) { return x > 65504.0 ? 65504.0 : x < -65504.0 ? -65504
 vec4 half_clamp(vec4 v) { return vec4(half_clamp(v.x), half_clamp(v.y), half_clamp(v.z), half_clamp(v.w)); }
 
 vec4 bytes_u8(uint w) { return vec4(w & 255u, (w >> 8) & 255u, (w >> 16) & 255u, w >> 24); }
-// A signed byte c as the half 0x6400 | (c + 128), which is c + 1152: converting integers is slow on some devices.
-const float BYTE_SHIFT = 1152.0;
-vec4 bytes_shifted(uint w)
+// Through halves: a signed byte c as 0x6400 | (c + 128) is the half c + 1152. Converting integers is slow on some devices.
+vec4 bytes_s8(uint w)
 {
     vec2 even = unpackHalf2x16((w & 0x00FF00FFu) ^ 0x64806480u), odd = unpackHalf2x16(((w >> 8) & 0x00FF00FFu) ^ 0x64806480u);
-    return vec4(even.x, odd.x, even.y, odd.y);
+    return vec4(even.x, odd.x, even.y, odd.y) - 1152.0; // here and not after a sum, which would lose what it has beyond it
 }
-vec4 bytes_s8(uint w) { return bytes_shifted(w) - BYTE_SHIFT; }
 int byte_i8(uint w, uint i) { return bitfieldExtract(int(w), int(8u * i), 8); }
 
 float silu(float x) { return x / (1.0 + exp(-x)); }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lib/split.glsl's walk over keys from + first .. to - 1 + first of one kind, included once for each kind: WALK is its
-// name, WALK_K(head, row, lane) and WALK_V load, WALK_K_AT and WALK_V_AT tell where a scale is, WALK_ROW(key) is the row of a key. The next KEYS keys of every group are
-// on their way while these are computed. Every invocation makes the same number of turns: reductions may hold barriers.
+// name, WALK_K(head, row, lane) and WALK_V load, WALK_K_AT and WALK_V_AT tell where a scale is, WALK_ROW(key) is the row of
+// a key. The next KEYS keys of every group are on their way while these are computed. Every invocation makes the same
+// number of turns: reductions may hold barriers.
 
 void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bias)
 {
@@ -9,9 +10,6 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
     uint part = min(lane, DIM / 8u - 1u); // of lanes beyond the head's width: anything, their query is zero
     KvOct next_k[KEYS], next_v[KEYS];
     uint next_bias[KEYS];
-    float less[ROWS]; // of a product with codes that are BYTE_SHIFT too large
-    [[unroll]] for (uint r = 0u; r < ROWS; r++)
-        less[r] = KV_TYPE == 2u ? BYTE_SHIFT * (dot(qa[r], vec4(1)) + dot(qb[r], vec4(1))) : 0.0;
     for (int at = from - STRIDE; at < to; at += STRIDE) {
         KvOct k_now[KEYS], v_now[KEYS];
         uint bias_now[KEYS];
@@ -43,15 +41,11 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
         float z[ROWS][KEYS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint k = 0u; k < KEYS; k++)
-                z[r][k] = lanes_sum(k_scale[k] * (dot(qa[r], ka[k]) + dot(qb[r], kb[k]) - less[r])) + extra[k];
+                z[r][k] = lanes_sum(k_scale[k] * (dot(qa[r], ka[k]) + dot(qb[r], kb[k]))) + extra[k];
         vec4 va[KEYS], vb[KEYS];
         [[unroll]] for (uint k = 0u; k < KEYS; k++) {
             uint row = DIM % 64u == 0u ? 0u : WALK_ROW(first + min(at + int(k * GROUPS + group), to - 1));
             v_scale[k] = oct_codes(v_now[k], WALK_V_AT(head, row, part), va[k], vb[k]);
-            if (KV_TYPE == 2u) { // here and not at the end: sums of many keys would lose what they have beyond the shift
-                va[k] -= BYTE_SHIFT;
-                vb[k] -= BYTE_SHIFT;
-            }
         }
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             float top = m[r];

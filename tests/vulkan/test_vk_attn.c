@@ -71,6 +71,31 @@ static void test_policies(void **state)
         }
 }
 
+/* Parts of the keys of a case's tokens, if there are keys enough. */
+static uint64_t parts_of(const attn_case *c)
+{
+    pith_kv_layout l = {.dtype = c->dtype, .n_kv = c->n_kv, .head_dim = c->dim, .raw_rows = c->n_tokens};
+    pith_node node = {.op = PITH_OP_ATTEND};
+    node.u.attend.n_head = c->n_head;
+    node.u.attend.layout = &l;
+    return pith_vk_attend_part_bytes(&pith_vk_of(vk_shared(&physical, NULL))->device, &node) / (uint64_t)(c->n_head * (c->dim + 2) * 4);
+}
+
+/* Parts that are joined: of a workgroup with one head, with two; of several workgroups of a KV head, the last with one. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const int heads[][2] = {{1, 1}, {4, 1}, {3, 1}, {6, 2}};
+    for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++)
+        for (int chunk = 1; chunk <= 4; chunk += 3) {
+            attn_case c = base_case;
+            c.n_head = heads[h][0], c.n_kv = heads[h][1], c.dtype = PITH_DTYPE_F16, c.seed = h;
+            c.n_tokens = 210, c.chunk = chunk, c.group = h == 2 ? 4 : 0, c.window = 128;
+            assert_true(parts_of(&c) > 2); /* a part has 64 or 96 keys */
+            check(c);
+        }
+}
+
 /* Several tiles of queries and parts of keys, rows that slide many times. */
 static void test_long(void **state)
 {
@@ -103,9 +128,10 @@ int main(int argc, char **argv)
     const char *text = getenv("PITH_VK_STEP");
     step = !text || strcmp(text, "0") != 0;
     physical = vk_test_device();
-    const struct CMUnitTest all[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_policies), cmocka_unit_test(test_long),
+    vk_test_cores(&physical);
+    const struct CMUnitTest all[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_policies), cmocka_unit_test(test_parts), cmocka_unit_test(test_long),
                                      cmocka_unit_test(test_values), cmocka_unit_test(test_shapes), cmocka_unit_test(vk_shared_close),
                                      cmocka_unit_test(vk_test_silent)};
-    const struct CMUnitTest last[] = {all[4], all[5], all[6]};
+    const struct CMUnitTest last[] = {all[5], all[6], all[7]};
     return wide ? cmocka_run_group_tests(last, NULL, NULL) : cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -13,7 +13,8 @@
 static const char *folder;
 static pith_vk_physical physical;
 
-#define TOKENS 40
+#define TOKENS 90
+#define WINDOW 72 /* and more keys than a part has at least (lib/split.glsl) */
 
 /* Reads TOKENS tokens one by one; logits of each, *n in all, owned by the caller. *recorded: dispatches until the session
  * was made. */
@@ -28,7 +29,7 @@ static float *logits_of(pith_backend *backend, const char *name, size_t *n, int 
     assert_ok(pith_model_load(model, backend, NULL, NULL));
     pith_session_params p = pith_session_params_default(model);
     p.attn.group = 8;
-    p.attn.window = 16;
+    p.attn.window = WINDOW;
     p.context = 2 * TOKENS;
     p.chunk = 16;
     assert_ok(pith_session_create(model, &p, &session));
@@ -148,6 +149,7 @@ int main(int argc, char **argv)
     setenv("PITH_VK_CACHE", "0", 1); /* a verdict of this test is none of the user's */
     folder = argv[1];
     physical = vk_test_device();
+    vk_test_cores(&physical);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_same), cmocka_unit_test(test_probe), cmocka_unit_test(test_in_vain), cmocka_unit_test(test_remembered),
                                        cmocka_unit_test(vk_test_silent)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,13 @@ static inline pith_vk_physical vk_test_device(void)
     abort();
 }
 
+/* A software device counts as two cores, too few for parts of the keys in more than one workgroup of a KV head. */
+static inline void vk_test_cores(pith_vk_physical *p)
+{
+    if (p->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        p->cores = 8;
+}
+
 /* Can the device run a module? By its need in variants.txt (one that is no capability's name is taken for lacking), and by
  * its own words for half arithmetic. */
 static inline bool vk_test_fits(const pith_vk_physical *physical, const pith_vk_spv_module *m)
