@@ -319,6 +319,7 @@ pith_status pith_vk_read(pith_exec *e, int32_t value, int32_t row0, int32_t n_ro
         memcpy(dst, (const uint8_t *)e->result[1].mapped + 64 + (size_t)row0 * cols * 4, (size_t)n_rows * cols * 4);
         return PITH_OK;
     }
-    uint64_t place = pith_vk_places_of(e, e->shown, value), at = (place ? place : (uint64_t)e->plan->offset[value] * e->sizes.arena_scale) + (uint64_t)row0 * cols * 4;
-    return pith_vk_transfer_read(&e->backend->transfer, place ? &e->arrivals : &e->arena, at, dst, (uint64_t)n_rows * cols * 4);
+    uint64_t place = pith_vk_places_of(e, e->shown, value), at = place ? place : (uint64_t)e->plan->offset[value] * e->sizes.arena_scale;
+    return pith_vk_transfer_read(&e->backend->transfer, place ? &e->arrivals : &e->arena, at + (uint64_t)row0 * cols * 4, dst,
+                                 (uint64_t)n_rows * cols * 4);
 }

@@ -185,8 +185,10 @@ static uint32_t heads_of(const pith_node *node, uint32_t most, uint32_t *blocks)
  * should have them for all but the first, as it has there. */
 struct pith_vk_attend_few pith_vk_attend_few(const pith_node *node)
 {
-    struct pith_vk_attend_few f;
+    struct pith_vk_attend_few f = {.lanes = 1};
     f.heads = heads_of(node, FEW_ROWS, &f.blocks);
+    while (8 * f.lanes < (uint32_t)node->u.attend.layout->head_dim)
+        f.lanes *= 2;
     f.keys = f.heads == 1 && node->u.attend.layout->dtype == PITH_DTYPE_F16 ? 3 : 2;
     f.per_core = f.heads == 1 && f.keys == 2 ? 5 : 4;
     return f;
@@ -293,21 +295,16 @@ static void attend_few(pith_vk_record *rec, const pith_node *node, int32_t index
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_kv_layout *l = node->u.attend.layout;
-    uint32_t lanes = 1, rows = 1;
     const struct pith_vk_attend_few few = pith_vk_attend_few(node);
     const struct pith_vk_attend_cut cut = pith_vk_attend_cut(rec, node);
     push.heads = few.heads;
     push.tokens = 1;
     push.splits = cut.splits;
-    while (8 * lanes < (uint32_t)l->head_dim)
-        lanes *= 2;
-    while (rows < push.heads)
-        rows *= 2;
-    bool shuffle = (d->caps & PITH_VK_CAP(SUBGROUP)) && lanes <= d->physical.subgroup;
+    bool shuffle = (d->caps & PITH_VK_CAP(SUBGROUP)) && few.lanes <= d->physical.subgroup;
     pith_vk_call call = attend_call(rec, node, index);
     call.variant = shuffle ? PITH_SPV_ATTN_SPLIT_SG : PITH_SPV_ATTN_SPLIT;
-    call.spec[3] = lanes;
-    call.spec[4] = rows;
+    call.spec[3] = few.lanes;
+    call.spec[4] = few.heads;
     call.spec[5] = push.splits > 1;
     call.spec[6] = few.keys;
     call.bind[8] = pith_vk_bind_all(&rec->e->parts, true);

@@ -107,7 +107,8 @@ bool pith_vk_node_supported(const pith_vk_backend *b, const pith_node *node, con
 
 /* halfway: the gate of a gated product, which its other part will be multiplied with; again: beside results of another
  * dispatch of the node, in columns of its own. */
-static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue, bool halfway, bool again)
+static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_group *g, const pith_vk_slab *slab, uint32_t epilogue,
+                   bool halfway, bool again)
 {
     const pith_vk_device *d = &rec->e->backend->device;
     const pith_graph *graph = rec->e->plan->graph;
@@ -126,7 +127,8 @@ static void matvec(pith_vk_record *rec, const pith_node *node, const pith_vk_gro
                                    : (shuffle ? PITH_SPV_MATVEC_SG_F32 : PITH_SPV_MATVEC_F32) + g->format),
         .spec = {v.invocations, v.lanes, v.rows, norm, epilogue, node->u.matmul.bias >= 0, g->pairs, half ? v.stage : ragged, half ? v.depth : v.stage,
                  half ? v.split : v.depth, half && (d->caps & PITH_VK_CAP(SUBNORMAL))},
-        .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false), halfway ? pith_vk_bind_old(rec, node->dst, true) : pith_vk_bind_value(rec, node->dst, true),
+        .bind = {pith_vk_bind_slab(rec, slab), pith_vk_bind_value(rec, node->src, false),
+                 halfway ? pith_vk_bind_old(rec, node->dst, true) : pith_vk_bind_value(rec, node->dst, true),
                  pith_vk_bind_vector(rec, node->u.matmul.norm), pith_vk_bind_vector(rec, node->u.matmul.bias)},
         .push = &push,
         .push_bytes = sizeof push,

@@ -25,28 +25,12 @@ static bool own_key_is_raw(const pith_node *attend)
     return last->source == PITH_SEGMENT_RAW && last->hi.max >= INT32_MAX && (moves || stands) && (from == 0 || (s != last && first));
 }
 
-static uint32_t lanes_of(const pith_kv_layout *l)
-{
-    uint32_t lanes = 1;
-    while (8 * lanes < (uint32_t)l->head_dim)
-        lanes *= 2;
-    return lanes;
-}
-
-static uint32_t rows_of(uint32_t heads)
-{
-    uint32_t rows = 1;
-    while (rows < heads)
-        rows *= 2;
-    return rows;
-}
-
 /* Shared memory as attn_step.comp declares it. */
-static uint64_t shared_bytes(const pith_node *append, uint32_t heads)
+static uint64_t shared_bytes(const pith_node *append, const struct pith_vk_attend_few *few)
 {
-    uint64_t dim = (uint64_t)append->u.append.layout->head_dim, groups = INVOCATIONS / lanes_of(append->u.append.layout);
-    uint64_t rows = rows_of(heads), weights = 2 * 64 * rows, joined = groups * (dim + 2) > weights ? groups * (dim + 2) : weights;
-    return 4 * (joined + 4 * INVOCATIONS + (rows + 2) * dim + (uint64_t)(append->u.append.group > 1 ? append->u.append.group : 1)) + 128;
+    uint64_t dim = (uint64_t)append->u.append.layout->head_dim, sums = INVOCATIONS / few->lanes * (dim + 2), weights = 2 * 64 * few->heads;
+    uint64_t logits = (uint64_t)(append->u.append.group > 1 ? append->u.append.group : 1);
+    return 4 * ((sums > weights ? sums : weights) + 4 * INVOCATIONS + (few->heads + 2) * dim + logits) + 128;
 }
 
 bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t index)
@@ -56,10 +40,11 @@ bool pith_vk_step_fits(const pith_vk_device *d, const pith_graph *graph, int32_t
     if (index + 1 >= graph->n_nodes || append->op != PITH_OP_KV_APPEND || attend->op != PITH_OP_ATTEND || attend->src != append->dst ||
         append->layer != attend->layer || append->stage != attend->stage || (text && strcmp(text, "0") == 0))
         return false;
+    const struct pith_vk_attend_few few = pith_vk_attend_few(attend);
     return append->u.append.layout == attend->u.attend.layout && append->u.append.scale == attend->u.attend.scale &&
            append->u.append.n_head == attend->u.attend.n_head && append->u.append.kv_class == attend->u.attend.kv_class &&
-           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(STEP)) && lanes_of(append->u.append.layout) <= d->physical.subgroup &&
-           shared_bytes(append, pith_vk_attend_few(attend).heads) <= d->shared_bytes;
+           own_key_is_raw(attend) && (d->caps & PITH_VK_CAP(STEP)) && few.lanes <= d->physical.subgroup &&
+           shared_bytes(append, &few) <= d->shared_bytes;
 }
 
 void pith_vk_op_step(pith_vk_record *rec, int32_t index)
@@ -74,7 +59,7 @@ void pith_vk_op_step(pith_vk_record *rec, int32_t index)
     struct pith_vk_push_step push = {.ldo = (uint32_t)e->plan->graph->values[attend->dst].cols, .heads = few.heads, .splits = cut.splits,
                                      .bases = (uint32_t)(e->base_offset / 8), .freqs = (uint32_t)((e->freq_offset - table.offset) / 4)};
     pith_vk_call call = {.variant = PITH_SPV_ATTN_STEP,
-                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, lanes_of(l), rows_of(few.heads), cut.splits > 1, few.keys, group,
+                         .spec = {INVOCATIONS, pith_vk_kv_type(l), (uint32_t)l->head_dim, few.lanes, few.heads, cut.splits > 1, few.keys, group,
                                   append->u.append.q_norm >= 0, append->u.append.k_norm >= 0},
                          .bind = {pith_vk_bind_value(rec, append->src, false), pith_vk_bind_value(rec, attend->dst, true), pith_vk_bind_state(rec),
                                   {table.buffer, table.offset, e->tables.bytes - table.offset, false}},

@@ -273,10 +273,11 @@ void pith_vk_attn_fill_append(const pith_node *append, struct pith_vk_attn *out)
 void pith_vk_bind_windows(pith_vk_record *rec, const pith_node *node, const pith_kv_layout *l, bool write, pith_vk_bind *bind);
 pith_vk_bind pith_vk_bind_table(const pith_vk_record *rec, int32_t index);
 uint32_t pith_vk_kv_type(const pith_kv_layout *l);
-/* Attention of few tokens: query heads of a workgroup, and workgroups per KV head; keys of a group of lanes at a time, as
- * many on their way; workgroups that a core of a large card holds at once, by their registers. */
+/* Attention of few tokens: query heads of a workgroup, and workgroups per KV head; invocations to a key, eight elements each;
+ * keys that they take at a time, as many on their way; workgroups that a core of a large card holds at once, by their
+ * registers. */
 struct pith_vk_attend_few {
-    uint32_t heads, blocks, keys, per_core;
+    uint32_t heads, blocks, lanes, keys, per_core;
 };
 struct pith_vk_attend_few pith_vk_attend_few(const pith_node *node);
 /* FLOP of one token at most. */

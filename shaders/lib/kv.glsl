@@ -11,7 +11,9 @@ struct KvOct {
     uvec4 lo, hi;
 };
 
-void oct_floats(KvOct o, out vec4 a, out vec4 b)
+// The elements without their block's scale, and the scale, once for all of them. `index` is what the load put into lo.w; where
+// the caller knows it by itself, no register holds it while the load is on its way.
+float oct_codes(KvOct o, uint index, out vec4 a, out vec4 b)
 {
     if (KV_TYPE == 0u) {
         a = uintBitsToFloat(o.lo);
@@ -20,23 +22,19 @@ void oct_floats(KvOct o, out vec4 a, out vec4 b)
         a = quad_floats(o.lo.xy);
         b = quad_floats(o.lo.zw);
     } else {
-        float d = half_at(o.lo.z, o.lo.w);
-        a = d * bytes_s8(o.lo.x);
-        b = d * bytes_s8(o.lo.y);
+        a = bytes_s8(o.lo.x);
+        b = bytes_s8(o.lo.y);
     }
+    return KV_TYPE == 2u ? half_at(o.lo.z, index) : 1.0;
 }
 
-// Where arithmetic limits: the elements without their block's scale, and the scale, once for all of them. `index` is what the
-// load put into lo.w; where the caller knows it by itself, no register holds it while the load is on its way.
-float oct_codes(KvOct o, uint index, out vec4 a, out vec4 b)
+void oct_floats(KvOct o, out vec4 a, out vec4 b)
 {
-    if (KV_TYPE != 2u) {
-        oct_floats(o, a, b);
-        return 1.0;
+    float d = oct_codes(o, o.lo.w, a, b);
+    if (KV_TYPE == 2u) {
+        a *= d;
+        b *= d;
     }
-    a = bytes_s8(o.lo.x);
-    b = bytes_s8(o.lo.y);
-    return half_at(o.lo.z, index);
 }
 
 #define KV_WINDOW(name, at, plane)                                                              \

@@ -31,22 +31,21 @@ void WALK(uint lane, uint group, uint head, int first, int from, int to, bool bi
         if (at < from)
             continue;
         float extra[KEYS], k_scale[KEYS], v_scale[KEYS];
+        uint row[KEYS];
         vec4 ka[KEYS], kb[KEYS];
         [[unroll]] for (uint k = 0u; k < KEYS; k++) {
             int key = first + min(at + int(k * GROUPS + group), to - 1);
             extra[k] = bias ? half_at(bias_now[k], A.bias_base + head * A.bias_head + uint(key)) * LOG2E : 0.0;
-            uint row = DIM % 64u == 0u ? 0u : WALK_ROW(key); // whole words of scales: all rows alike
-            k_scale[k] = oct_codes(k_now[k], WALK_K_AT(head, row, part), ka[k], kb[k]);
+            row[k] = DIM % 64u == 0u ? 0u : WALK_ROW(key); // whole words of scales: all rows alike
+            k_scale[k] = oct_codes(k_now[k], WALK_K_AT(head, row[k], part), ka[k], kb[k]);
         }
         float z[ROWS][KEYS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint k = 0u; k < KEYS; k++)
                 z[r][k] = lanes_sum(k_scale[k] * (dot(qa[r], ka[k]) + dot(qb[r], kb[k]))) + extra[k];
         vec4 va[KEYS], vb[KEYS];
-        [[unroll]] for (uint k = 0u; k < KEYS; k++) {
-            uint row = DIM % 64u == 0u ? 0u : WALK_ROW(first + min(at + int(k * GROUPS + group), to - 1));
-            v_scale[k] = oct_codes(v_now[k], WALK_V_AT(head, row, part), va[k], vb[k]);
-        }
+        [[unroll]] for (uint k = 0u; k < KEYS; k++)
+            v_scale[k] = oct_codes(v_now[k], WALK_V_AT(head, row[k], part), va[k], vb[k]);
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             float top = m[r];
             [[unroll]] for (uint k = 0u; k < KEYS; k++)
